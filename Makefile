@@ -1,0 +1,46 @@
+# Two targets are for everybody: `make demo` and `make test`. Both set up what they need in .venv.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+RUN    := $(VENV)/.installed-run
+DEV    := $(VENV)/.installed-dev
+META   := pyproject.toml setup.py
+
+.PHONY: demo test lint format types bench validate clean
+
+demo: $(RUN)
+	@$(BIN)/kernprof stalls traces/paper-table5-p100.nvprof.csv
+
+test: $(DEV)
+	$(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
+
+lint: $(DEV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(DEV)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(DEV)
+	$(BIN)/mypy
+
+bench: $(DEV)
+	$(BIN)/python -m benchmarks
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "kernprof needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 4; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { echo "could not make $(VENV): on Debian, apt-get install python3-venv"; exit 4; }
+
+$(RUN): $(META) | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(DEV): $(META) | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(RUN)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
