@@ -1,0 +1,1 @@
+"""The metric vocabulary: names, aliases per architecture, units, stall reasons, how to collect."""

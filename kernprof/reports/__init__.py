@@ -1,0 +1,1 @@
+"""Readers of profiler reports: one interface, chosen by content (``load``)."""

@@ -1,0 +1,67 @@
+"""The seam between readers and the rest: limits, the source of bytes, and the reader protocol."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from kernprof.profile import Report
+
+HEAD_BYTES = 64 * 1024
+"""How much of a file a reader may look at to decide whether the content is its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds for reading somebody else's file.
+
+    Parameters
+    ----------
+    file_bytes
+        Largest file that is opened.
+    decompressed_bytes
+        Largest content of a compressed report; decompression stops there.
+    entry_bytes
+        Largest single message of a binary report.
+    launches
+        Most launches of one report.
+    metrics_per_launch
+        Most metrics of one launch.
+    name_chars
+        Longest name that is kept whole.
+    """
+
+    file_bytes: int = 4 << 30
+    decompressed_bytes: int = 1 << 30
+    entry_bytes: int = 256 << 20
+    launches: int = 1_000_000
+    metrics_per_launch: int = 100_000
+    name_chars: int = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A file to be read: its path as the user named it and its first bytes."""
+
+    path: Path
+    head: bytes
+    size_bytes: int
+
+
+class Reader(Protocol):
+    """One format. Implementations hold no state."""
+
+    name: str
+
+    def recognises(self, candidate: Candidate) -> bool:
+        """Tell from the first bytes whether the content is of this format; never raises."""
+
+    def read(self, candidate: Candidate, limits: Limits) -> Report:
+        """Read the file.
+
+        Raises
+        ------
+        ReportError
+            One of its subclasses, for whatever is wrong with the content.
+        """
