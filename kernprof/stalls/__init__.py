@@ -1,0 +1,1 @@
+"""From a profile to the rows of Table V: stall classes, verdict, instructions."""

@@ -1,0 +1,185 @@
+"""Single figures (occupancy, divergence, utilisations) from whatever metrics a profile holds.
+
+How each figure is made is told in ``kernprof/metrics/data/table_v.toml``: a list of ways, best first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from kernprof.metrics.tables import table
+from kernprof.profile import KernelProfile
+
+_CAP_TOLERANCE = 1.05
+"""Counters of separate replay passes exceed their peak by a few percent; more is shown as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way to make a figure; exactly one of ``metric``, ``ratio`` and ``instances`` is set."""
+
+    metric: str | None = None
+    ratio: tuple[str, str] | None = None
+    instances: tuple[str, str] | None = None
+    scale: float = 1.0
+    offset: float = 0.0
+    void_at_zero_with: tuple[str, ...] = ()
+    approximate: str | None = None
+
+    @property
+    def uses(self) -> str:
+        """The metrics it is made of, for display."""
+        if self.metric is not None:
+            return self.metric
+        first, second = self.ratio or self.instances or ("", "")
+        return f"{first} / {second}"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the table.
+
+    Parameters
+    ----------
+    key
+        Name in JSON and CSV; ends with its unit.
+    label
+        Name in the table.
+    ways
+        How to make it, best first.
+    collect
+        The ``ncu`` option that collects it.
+    nvprof
+        The nvprof metric that stands for it, or None.
+    no_branch
+        Metrics that are 0 when the kernel has no branch, which leaves the row without a value.
+    absent_on_soc
+        What to say on chips without memory of their own, or None.
+    cap
+        Physical upper bound of the value, or None.
+    """
+
+    key: str
+    label: str
+    ways: tuple[Way, ...]
+    collect: str
+    nvprof: str | None
+    no_branch: tuple[str, ...]
+    absent_on_soc: str | None
+    cap: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A row's value for one profile.
+
+    ``value`` is None when it can't be told; ``hint`` then says why or what would bring it.
+    ``uses`` names the metrics behind the value, ``approximate`` why it is only close.
+    """
+
+    key: str
+    label: str
+    value: float | None
+    uses: str | None = None
+    approximate: str | None = None
+    hint: str | None = None
+
+
+@cache
+def rows(kind: str = "row") -> tuple[Row, ...]:
+    """Return the rows of Table V (``row``) or what stands beside it (``extra``)."""
+    return tuple(
+        Row(
+            key=entry["key"],
+            label=entry["label"],
+            ways=tuple(
+                Way(
+                    metric=way.get("metric"),
+                    ratio=tuple(way["ratio"]) if "ratio" in way else None,
+                    instances=tuple(way["instances"]) if "instances" in way else None,
+                    scale=way.get("scale", 1.0),
+                    offset=way.get("offset", 0.0),
+                    void_at_zero_with=tuple(way.get("void_at_zero_with", ())),
+                    approximate=way.get("approximate"),
+                )
+                for way in entry["from"]
+            ),
+            collect=entry["collect"],
+            nvprof=entry.get("nvprof"),
+            no_branch=tuple(entry.get("no_branch", ())),
+            absent_on_soc=entry.get("absent_on_soc"),
+            cap=entry.get("cap"),
+        )
+        for entry in table("table_v")[kind]
+    )
+
+
+def evaluate(profile: KernelProfile, kind: str = "row") -> Mapping[str, Figure]:
+    """Return the figures of all rows of a kind, by key, in table order."""
+    return {row.key: figure(profile, row) for row in rows(kind)}
+
+
+def figure(profile: KernelProfile, row: Row) -> Figure:
+    """Make one figure from the first way for which the profile holds the metrics."""
+    no_branch = any(profile.value(metric) == 0 for metric in row.no_branch)
+    if not no_branch:
+        for way in row.ways:
+            value = _value(profile, way)
+            if value is None:
+                continue
+            if _is_void(profile, way):
+                no_branch = True
+                break
+            if row.cap is not None and row.cap < value <= row.cap * _CAP_TOLERANCE:
+                value = row.cap
+            return Figure(row.key, row.label, value, way.uses, way.approximate)
+    if no_branch:
+        return Figure(row.key, row.label, None, hint="the kernel executes no branch")
+    return Figure(row.key, row.label, None, hint=_remedy(profile, row))
+
+
+def _value(profile: KernelProfile, way: Way) -> float | None:
+    if way.metric is not None:
+        raw = profile.value(way.metric)
+    elif way.ratio is not None:
+        raw = _quotient(profile.value(way.ratio[0]), profile.value(way.ratio[1]))
+    elif way.instances is not None:
+        raw = _quotient(_total(profile, way.instances[0]), _total(profile, way.instances[1]))
+    else:
+        raw = None
+    return None if raw is None else way.scale * raw + way.offset
+
+
+def _is_void(profile: KernelProfile, way: Way) -> bool:
+    """Tell an average over nothing (stored as 0) from an average that is 0."""
+    if way.metric is None or not way.void_at_zero_with:
+        return False
+    witnesses = [profile.value(metric) for metric in way.void_at_zero_with]
+    return profile.value(way.metric) == 0 and not any(witnesses)
+
+
+def _quotient(numerator: float | None, denominator: float | None) -> float | None:
+    if numerator is None or not denominator:
+        return None
+    return numerator / denominator
+
+
+def _total(profile: KernelProfile, metric: str) -> float | None:
+    instances = profile.instances.get(metric)
+    if instances is None:
+        return None
+    return float(sum(v for v in instances.values if isinstance(v, (int, float))))
+
+
+def _remedy(profile: KernelProfile, row: Row) -> str:
+    if row.absent_on_soc and profile.gpu.attributes.get("integrated") == 1:
+        return row.absent_on_soc
+    if profile.collector is not None and profile.collector.tool == "nvprof":
+        if row.nvprof is None:
+            return "nvprof has no metric for it"
+        return f"collect it with nvprof --metrics {row.nvprof}"
+    if profile.source == "published":
+        return "not among the published figures this file holds"
+    return f"collect it with ncu {row.collect}"
