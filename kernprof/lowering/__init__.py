@@ -1,0 +1,1 @@
+"""Turning layers into kernel launches."""
