@@ -126,9 +126,9 @@ class NetworkBuilder:
         """Add a normalisation by mean and variance."""
         return self.add(name, BatchNorm(global_stats), [self._source(after)], in_place=in_place)
 
-    def scale(self, name: str) -> int:
+    def scale(self, name: str, *, bias: bool = True) -> int:
         """Add factors and biases per channel, in place."""
-        return self.add(name, Scale(), [self.last], in_place=True)
+        return self.add(name, Scale(bias), [self.last], in_place=True)
 
     def act(
         self, name: str, kind: ActivationKind = ActivationKind.RELU, *, in_place: bool = True

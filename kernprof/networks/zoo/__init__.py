@@ -1,0 +1,1 @@
+"""Definitions of the known networks, one family a module."""
