@@ -20,6 +20,8 @@ class Limits:
     ----------
     file_bytes
         Largest file that is opened.
+    stream_bytes
+        Most bytes taken from standard input (they are buffered in a temporary file).
     decompressed_bytes
         Largest content of a compressed report; decompression stops there.
     entry_bytes
@@ -33,6 +35,7 @@ class Limits:
     """
 
     file_bytes: int = 4 << 30
+    stream_bytes: int = 1 << 30
     decompressed_bytes: int = 1 << 30
     entry_bytes: int = 256 << 20
     launches: int = 1_000_000
@@ -42,11 +45,29 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A file to be read: its path as the user named it and its first bytes."""
+    """A file to be read.
+
+    Parameters
+    ----------
+    path
+        Its path as the user named it; for messages and ``Report.path``.
+    head
+        Its first ``HEAD_BYTES`` bytes (all of a shorter file).
+    size_bytes
+        Its length.
+    spooled
+        Where the content lies when ``path`` does not name it (standard input), else None.
+    """
 
     path: Path
     head: bytes
     size_bytes: int
+    spooled: Path | None = None
+
+    @property
+    def content(self) -> Path:
+        """The file that holds the content: what a reader opens."""
+        return self.spooled or self.path
 
 
 class Reader(Protocol):
