@@ -1,5 +1,61 @@
-"""kernprof: which GPU kernel eats the time of a convolution layer, and why."""
+"""kernprof: which GPU kernel eats the time of a convolution layer, and why.
+
+>>> import kernprof
+>>> report = kernprof.load("report.ncu-rep")        # doctest: +SKIP
+>>> [profile.kernel for profile in report.profiles]  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from kernprof._version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from kernprof.profile import KernelProfile, Report
+    from kernprof.reports import load
+    from kernprof.stalls.analysis import LaunchAnalysis, StallOptions, analyse
+
+__all__ = [
+    "KernelProfile",
+    "LaunchAnalysis",
+    "Report",
+    "StallOptions",
+    "__version__",
+    "analyse",
+    "load",
+    "main",
+]
+
+# Public names and where they live: loaded on first use, so that `import kernprof` costs nothing.
+_HOMES = {
+    "KernelProfile": "kernprof.profile",
+    "Report": "kernprof.profile",
+    "load": "kernprof.reports",
+    "LaunchAnalysis": "kernprof.stalls.analysis",
+    "StallOptions": "kernprof.stalls.analysis",
+    "analyse": "kernprof.stalls.analysis",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code.
+
+    Exported here because another project's script of the same name calls ``kernprof.main``.
+    """
+    from kernprof.cli.app import main as run
+
+    return run(argv)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        from importlib import import_module
+
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'kernprof' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -1,6 +1,7 @@
 """Single figures (occupancy, divergence, utilisations) from whatever metrics a profile holds.
 
-How each figure is made is told in ``kernprof/metrics/data/table_v.toml``: a list of ways, best first.
+How each figure is made is told in ``kernprof/metrics/data/table_v.toml``: a list of ways, the best
+first.
 """
 
 from __future__ import annotations
@@ -76,7 +77,8 @@ class Figure:
     """A row's value for one profile.
 
     ``value`` is None when it can't be told; ``hint`` then says why or what would bring it.
-    ``uses`` names the metrics behind the value, ``approximate`` why it is only close.
+    ``uses`` names the metrics behind the value, ``approximate`` why it is only close, ``spread``
+    is (minimum, maximum) over the launches that the profile stands for.
     """
 
     key: str
@@ -85,6 +87,7 @@ class Figure:
     uses: str | None = None
     approximate: str | None = None
     hint: str | None = None
+    spread: tuple[float, float] | None = None
 
 
 @cache
@@ -134,7 +137,14 @@ def figure(profile: KernelProfile, row: Row) -> Figure:
                 break
             if row.cap is not None and row.cap < value <= row.cap * _CAP_TOLERANCE:
                 value = row.cap
-            return Figure(row.key, row.label, value, way.uses, way.approximate)
+            return Figure(
+                row.key,
+                row.label,
+                value,
+                way.uses,
+                way.approximate,
+                spread=_spread(profile, row, way),
+            )
     if no_branch:
         return Figure(row.key, row.label, None, hint="the kernel executes no branch")
     return Figure(row.key, row.label, None, hint=_remedy(profile, row))
@@ -150,6 +160,15 @@ def _value(profile: KernelProfile, way: Way) -> float | None:
     else:
         raw = None
     return None if raw is None else way.scale * raw + way.offset
+
+
+def _spread(profile: KernelProfile, row: Row, way: Way) -> tuple[float, float] | None:
+    if way.metric is None or way.metric not in profile.spread:
+        return None
+    ends = [way.scale * end + way.offset for end in profile.spread[way.metric]]
+    if row.cap is not None:
+        ends = [row.cap if row.cap < end <= row.cap * _CAP_TOLERANCE else end for end in ends]
+    return min(ends), max(ends)
 
 
 def _is_void(profile: KernelProfile, way: Way) -> bool:

@@ -96,9 +96,9 @@ def _by_throughput(
     if memory is not None:
         parts.append(f"memory {memory:.0f} %")
     sentence = " and ".join(parts) + " of peak"
-    if compute is not None and memory is not None:
-        if abs(compute - memory) < BALANCED_WITHIN_POINTS:
-            sentence += ", nearly balanced"
+    known = compute is not None and memory is not None
+    if known and abs((compute or 0) - (memory or 0)) < BALANCED_WITHIN_POINTS:
+        sentence += ", nearly balanced"
     if stalls is not None and (top := stalls.top(1)):
         sentence += f"; the largest stall is {top[0][0]} ({top[0][1]:.0f} %)"
     bound = Bound.BANDWIDTH if (memory or 0) >= (compute or 0) else Bound.COMPUTE

@@ -1,0 +1,208 @@
+"""``kernprof stalls``: why the launches of a report are slow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kernprof.cli.output import (
+    Format,
+    FormatOption,
+    OutputOption,
+    emit,
+    notice,
+    terminal_width,
+    use_color,
+)
+from kernprof.errors import InputError, UsageError
+from kernprof.metrics.stall_reasons import ClassMap
+from kernprof.profile import KernelProfile
+from kernprof.stalls.analysis import LaunchAnalysis, StallOptions, analyse
+from kernprof.stalls.group import grouped, select
+
+if TYPE_CHECKING:
+    from kernprof.stalls.lines import Line, LineTable
+
+    LineSection = tuple[KernelProfile, LineTable, list[Line]]
+
+_COLUMNS_PER_TABLE = 4
+_LABEL_CHARS = 30
+_COLUMN_CHARS = 37
+_MANY = 24
+"""From this many launches on, the table has one row a launch."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command("stalls")(stalls)
+
+
+def stalls(
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE...",
+            help="Reports: .ncu-rep, .ncu-repz, ncu --csv, nvprof CSV, text or SQLite. - is stdin.",
+        ),
+    ],
+    kernel: Annotated[
+        str | None, typer.Option(help="Only kernels whose name matches this regular expression.")
+    ] = None,
+    launch: Annotated[
+        int | None, typer.Option(help="Only the launch at this position, counted from 0.")
+    ] = None,
+    classes: Annotated[
+        ClassMap,
+        typer.Option(
+            help="How reasons become classes. paper: as nvprof and Table V (a wait for shared memory "
+            "is an instruction dependency, full queues are others); extended: by cause."
+        ),
+    ] = ClassMap.PAPER,
+    family: Annotated[
+        str | None,
+        typer.Option(help="Take this family of stall metrics instead of the best one there is."),
+    ] = None,
+    ignore_not_selected: Annotated[
+        bool,
+        typer.Option(
+            "--ignore-not-selected",
+            help="Leave warps that were ready but not chosen out of the base.",
+        ),
+    ] = False,
+    top: Annotated[
+        int, typer.Option(min=1, help="How many stall reasons, and lines with --lines, to show.")
+    ] = 5,
+    lines: Annotated[
+        bool, typer.Option("--lines", help="Show the instructions and source lines that stall.")
+    ] = False,
+    group: Annotated[
+        bool | None,
+        typer.Option(
+            "--group/--no-group",
+            help="Put repeated launches of one kernel together: median and spread. On by default "
+            "for --format table, off for the others.",
+            show_default=False,
+        ),
+    ] = None,
+    fmt: FormatOption = Format.TABLE,
+    output: OutputOption = None,
+) -> None:
+    """Break down why the launches of reports are slow: Table V, stall reasons, a verdict."""
+    from kernprof.reports import load
+
+    options = StallOptions(classes, family, count_not_selected=not ignore_not_selected)
+    profiles: list[KernelProfile] = []
+    failures: list[InputError] = []
+    nothing: UsageError | None = None
+    for file in files:
+        try:
+            report = load(file)
+            chosen = select(report.profiles, kernel=kernel, launch=launch)
+        except InputError as error:
+            failures.append(error)
+            continue
+        except UsageError as error:
+            nothing = error
+            continue
+        for line in report.notices:
+            notice(f"{file}: {line}")
+        profiles += chosen
+    if not profiles:
+        if failures:
+            _fail(failures)
+        if nothing is not None:
+            raise nothing
+    together = group if group is not None else fmt is Format.TABLE
+    # Per-instruction values belong to single launches.
+    shown = grouped(profiles) if together and not lines else profiles
+    emit(_render([analyse(p, options) for p in shown], fmt, output, top=top, lines=lines), output)
+    if failures:
+        _fail(failures)
+
+
+def _fail(failures: list[InputError]) -> None:
+    for error in failures[:-1]:
+        notice(f"error: {error}")
+    raise failures[-1]
+
+
+def _render(
+    analyses: list[LaunchAnalysis], fmt: Format, output: Path | None, *, top: int, lines: bool
+) -> str:
+    from kernprof.view import stalls as view
+    from kernprof.view.document import dump, profiles_document
+    from kernprof.view.table import to_csv, to_markdown, to_terminal
+
+    if fmt is Format.JSON:
+        document = profiles_document(analyses)
+        if lines:
+            for record, analysis in zip(document["profiles"], analyses, strict=True):
+                record["lines"] = _lines_record(analysis.profile)
+        return dump(document)
+    tables = _line_tables(analyses, top) if lines else []
+    if fmt is Format.CSV:
+        return to_csv(view.line_rows(tables) if lines else view.flat_table(analyses))
+    if fmt is Format.MD:
+        parts = [to_markdown(view.summary_table(analyses))]
+        parts += [to_markdown(view.line_table(*item)) for item in tables]
+        return "\n".join(parts)
+    width, color = terminal_width(output), use_color(output)
+    blocks = []
+    if len(analyses) > _MANY:
+        blocks.append(to_terminal(view.summary_table(analyses), width=width, color=color))
+    else:
+        per_table = _COLUMNS_PER_TABLE
+        if width is not None:
+            per_table = max(1, (width - _LABEL_CHARS) // _COLUMN_CHARS)
+        for start in range(0, len(analyses), per_table):
+            part = analyses[start : start + per_table]
+            blocks.append(to_terminal(view.launch_table(part, top=top), width=width, color=color))
+        blocks.append("\n".join(view.launch_notes(analyses)) + "\n")
+    blocks += [to_terminal(view.line_table(*item), width=width, color=color) for item in tables]
+    return "\n".join(blocks)
+
+
+def _line_tables(analyses: list[LaunchAnalysis], top: int) -> list[LineSection]:
+    """Return per launch its hottest instructions and, where lines are known, source lines."""
+    from kernprof.stalls.lines import hottest, source_table
+
+    sections: list[LineSection] = []
+    for analysis in analyses:
+        profile = analysis.profile
+        table = _instructions(profile)
+        if table is None:
+            continue
+        sections.append((profile, table, hottest(table, top)))
+        by_source = source_table(table, profile.code.sources if profile.code else {})
+        if by_source is not None:
+            sections.append((profile, by_source, hottest(by_source, top)))
+    return sections
+
+
+def _lines_record(profile: KernelProfile) -> list[dict[str, Any]] | None:
+    from dataclasses import asdict
+
+    table = _instructions(profile)
+    if table is None:
+        return None
+    return [{**asdict(line), "top": dict(line.top)} for line in table.lines]
+
+
+def _instructions(profile: KernelProfile) -> LineTable | None:
+    from kernprof.reports.disasm import instructions
+    from kernprof.stalls.lines import instruction_table
+
+    table = instruction_table(profile, instructions)
+    if table is None:
+        notice(
+            f"{profile.origin}: no stall samples per instruction; collect them with ncu "
+            "--section SourceCounters"
+        )
+    elif profile.code is None:
+        notice(
+            f"{profile.origin}: the report holds no machine code, so instructions are told by "
+            "their offset from the first one; ncu --import-source yes embeds it"
+        )
+    return table

@@ -1,0 +1,179 @@
+"""The single checks; each gives one finding."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib import metadata, resources
+from pathlib import Path
+
+from kernprof._version import __version__
+
+_DRIVER = Path("/proc/driver/nvidia/version")
+_PARAMETERS = Path("/proc/driver/nvidia/params")
+_OTHER = "line-profiler"
+
+
+class State(StrEnum):
+    """What a check came to."""
+
+    OK = "ok"
+    MISSING = "missing"
+    OPTIONAL = "not here"
+    CLASH = "clash"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the doctor's page.
+
+    Parameters
+    ----------
+    check
+        What was looked at.
+    state
+        ``ok``; ``missing`` (kernprof does not work without it); ``not here`` (one feature needs
+        it); ``clash`` (something stands in the way).
+    found
+        What is there.
+    remedy
+        The command or step that helps, or None.
+    """
+
+    check: str
+    state: State
+    found: str
+    remedy: str | None = None
+
+
+def examine() -> list[Finding]:
+    """Run every check."""
+    checks: list[Callable[[], Iterator[Finding]]] = [
+        _python,
+        _libraries,
+        _protobuf,
+        _programs,
+        _driver,
+        _counters,
+        _namesake,
+    ]
+    return [finding for check in checks for finding in check()]
+
+
+def _python() -> Iterator[Finding]:
+    yield Finding("Python", State.OK, f"{platform.python_version()} ({sys.executable})")
+    yield Finding("kernprof", State.OK, __version__)
+
+
+def _libraries() -> Iterator[Finding]:
+    for row in _table()["library"]:
+        version = _version(row["distribution"])
+        check = f"{row['distribution']} ({row['need']})"
+        if version is not None:
+            yield Finding(check, State.OK, version)
+        else:
+            state = State.MISSING if row["required"] else State.OPTIONAL
+            yield Finding(check, state, "not installed", row["remedy"])
+
+
+def _protobuf() -> Iterator[Finding]:
+    from google.protobuf.internal import api_implementation
+
+    kind = api_implementation.Type()
+    if kind == "python":
+        yield Finding(
+            "protobuf runtime",
+            State.CLASH,
+            "pure Python: reports are read about 20 times slower",
+            "unset PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION, or reinstall protobuf from a wheel",
+        )
+    else:
+        yield Finding("protobuf runtime", State.OK, kind)
+
+
+def _programs() -> Iterator[Finding]:
+    for row in _table()["program"]:
+        path = shutil.which(row["name"])
+        check = f"{row['name']} ({row['need']})"
+        if path is not None:
+            yield Finding(check, State.OK, path)
+        else:
+            yield Finding(check, State.OPTIONAL, "not on PATH", row["remedy"])
+
+
+def _driver() -> Iterator[Finding]:
+    text = _read(_DRIVER)
+    if text is None:
+        yield Finding(
+            "NVIDIA driver",
+            State.OPTIONAL,
+            "none: profiles can be imported, not measured",
+            "install the driver on a machine with an NVIDIA GPU",
+        )
+    else:
+        yield Finding("NVIDIA driver", State.OK, " ".join(text.splitlines()[0].split()))
+
+
+def _counters() -> Iterator[Finding]:
+    text = _read(_PARAMETERS)
+    if text is None:
+        return
+    restricted = "RmProfilingAdminOnly: 1" in text
+    if restricted:
+        yield Finding(
+            "GPU counters",
+            State.CLASH,
+            "only for administrators (RmProfilingAdminOnly: 1)",
+            "run ncu as root, or load the driver with NVreg_RestrictProfilingToAdminUsers=0",
+        )
+    else:
+        yield Finding("GPU counters", State.OK, "open to every user")
+
+
+def _namesake() -> Iterator[Finding]:
+    version = _version(_OTHER)
+    check = "line_profiler (same command name)"
+    if version is None:
+        yield Finding(check, State.OK, "not installed")
+        return
+    script = shutil.which("kernprof")
+    own = shutil.which("gpu-kernprof")
+    found = f"{version} installed; kernprof is {script or 'on no PATH'}"
+    if script is None or own is None:
+        yield Finding(
+            check,
+            State.CLASH,
+            found,
+            "pip install --force-reinstall --no-deps gpu-kernprof puts both scripts back",
+        )
+    else:
+        yield Finding(
+            check,
+            State.OK,
+            found + "; its own options (-l, -b, -v, a script) are handed over to it",
+            "gpu-kernprof is always this program",
+        )
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text("utf-8", "replace")[:65536]
+    except OSError:
+        return None
+
+
+def _table() -> dict[str, list[dict[str, str]]]:
+    text = resources.files("kernprof.health").joinpath("data.toml").read_text("utf-8")
+    return tomllib.loads(text)

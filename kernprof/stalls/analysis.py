@@ -1,0 +1,163 @@
+"""Everything the tables show about one launch, in one record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kernprof.metrics.stall_reasons import ClassMap, Family, StallClass, families
+from kernprof.profile import KernelProfile, Missing
+from kernprof.stalls.breakdown import Breakdown, breakdown
+from kernprof.stalls.figures import Figure, evaluate
+from kernprof.stalls.verdict import Verdict, judge
+
+_LIMITS = {
+    "launch__occupancy_limit_registers": "registers",
+    "launch__occupancy_limit_shared_mem": "shared memory",
+    "launch__occupancy_limit_warps": "warps",
+    "launch__occupancy_limit_blocks": "blocks",
+    "launch__occupancy_limit_barriers": "barriers",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StallOptions:
+    """How stalls are to be counted.
+
+    Parameters
+    ----------
+    class_map
+        Which map puts reasons into the four classes.
+    family
+        Family of metrics to take instead of the best one, or None.
+    count_not_selected
+        Whether ready warps that were not chosen count in the base.
+    """
+
+    class_map: ClassMap = ClassMap.PAPER
+    family: str | None = None
+    count_not_selected: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchAnalysis:
+    """One launch (or several like ones, merged) with all that is derived from its metrics.
+
+    Parameters
+    ----------
+    profile
+        The launch.
+    figures
+        Rows of Table V other than the stall classes, by key.
+    extras
+        What stands beside Table V (issue activity, waves, ...), by key.
+    stalls
+        Stall breakdown, or None when the profile holds no whole family.
+    classes_pct
+        Shares of the four classes in percent, empty without stalls.
+    limiters
+        What limits the theoretical occupancy, all that tie; empty when not told.
+    verdict
+        What bounds the launch.
+    missing
+        Rows without a value, and what would bring them.
+    """
+
+    profile: KernelProfile
+    options: StallOptions
+    figures: Mapping[str, Figure]
+    extras: Mapping[str, Figure]
+    stalls: Breakdown | None
+    classes_pct: Mapping[StallClass, float]
+    limiters: tuple[str, ...]
+    verdict: Verdict
+    missing: tuple[Missing, ...]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of this launch's figures must know."""
+        stall_notes = self.stalls.notes if self.stalls is not None else ()
+        approximate = tuple(
+            f"{figure.label} is approximate: {figure.approximate}"
+            for figure in self.figures.values()
+            if figure.approximate
+        )
+        return (*self.profile.notes, *stall_notes, *approximate)
+
+
+def analyse(profile: KernelProfile, options: StallOptions | None = None) -> LaunchAnalysis:
+    """Derive Table V, the stall classes and the verdict of one launch.
+
+    Raises
+    ------
+    UsageError
+        When the options name a stall family that does not exist.
+    """
+    options = options or StallOptions()
+    figures = evaluate(profile, "row")
+    extras = evaluate(profile, "extra")
+    stalls = breakdown(
+        profile, family=options.family, count_not_selected=options.count_not_selected
+    )
+    classes = stalls.classes_pct(options.class_map) if stalls is not None else {}
+    return LaunchAnalysis(
+        profile=profile,
+        options=options,
+        figures=figures,
+        extras=extras,
+        stalls=stalls,
+        classes_pct=classes,
+        limiters=occupancy_limiters(profile),
+        verdict=judge({**figures, **extras}, stalls),
+        missing=_missing(profile, figures, stalls, options),
+    )
+
+
+def occupancy_limiters(profile: KernelProfile) -> tuple[str, ...]:
+    """Return what limits the number of resident blocks, by the profiler's own limits.
+
+    Several limits can tie; all of them are returned. Empty when the profile does not tell.
+    """
+    limits = {
+        label: value
+        for metric, label in _LIMITS.items()
+        if (value := profile.value(metric)) is not None
+    }
+    if not limits:
+        return ()
+    lowest = min(limits.values())
+    return tuple(label for label, value in limits.items() if value == lowest)
+
+
+def _missing(
+    profile: KernelProfile,
+    figures: Mapping[str, Figure],
+    stalls: Breakdown | None,
+    options: StallOptions,
+) -> tuple[Missing, ...]:
+    found = [
+        Missing(figure.key, figure.hint or "")
+        for figure in figures.values()
+        if figure.value is None
+    ]
+    if stalls is None:
+        found.append(Missing("stalls", _stall_remedy(profile, options)))
+    return tuple(found)
+
+
+def _stall_remedy(profile: KernelProfile, options: StallOptions) -> str:
+    if profile.source == "published":
+        return "the published figures this file holds have no stall reasons"
+    if profile.collector is not None and profile.collector.tool == "nvprof":
+        wanted = _family("nvprof").collect
+        return f"collect them with {wanted}"
+    if options.family is not None:
+        return f"collect them with ncu {_family(options.family).collect}"
+    return (
+        "collect them with ncu --section WarpStateStats --section SourceCounters "
+        "--section SchedulerStats (or --set full)"
+    )
+
+
+def _family(name: str) -> Family:
+    return next(family for family in families() if family.name == name)

@@ -1,0 +1,122 @@
+"""Choosing launches, and putting repeated launches of one kernel together."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from kernprof.errors import UsageError
+from kernprof.profile import KernelProfile, MetricValue
+
+
+def select(
+    profiles: Sequence[KernelProfile], *, kernel: str | None = None, launch: int | None = None
+) -> list[KernelProfile]:
+    """Choose launches by name and by position.
+
+    Parameters
+    ----------
+    profiles
+        The launches of one report, in file order.
+    kernel
+        Regular expression, searched for in the function name and in the demangled name.
+    launch
+        Position in the report, counted from 0; as printed after ``#`` in the origin.
+
+    Raises
+    ------
+    UsageError
+        For a bad expression, or when nothing is left; the message lists what there is.
+    """
+    chosen = list(enumerate(profiles))
+    if launch is not None:
+        if not 0 <= launch < len(profiles):
+            last = len(profiles) - 1
+            raise UsageError(f"no launch {launch}: the report holds launches 0 to {last}")
+        chosen = [chosen[launch]]
+    if kernel is not None:
+        try:
+            pattern = re.compile(kernel)
+        except re.error as error:
+            raise UsageError(f"--kernel {kernel!r} is no regular expression: {error}") from None
+        chosen = [
+            (index, profile)
+            for index, profile in chosen
+            if pattern.search(profile.kernel) or pattern.search(profile.demangled or "")
+        ]
+    if not chosen:
+        names = sorted({profile.kernel for profile in profiles})
+        shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+        raise UsageError(f"no launch matches; kernels here: {shown}")
+    return [profile for _, profile in chosen]
+
+
+def grouped(profiles: Iterable[KernelProfile]) -> list[KernelProfile]:
+    """Merge launches of one kernel with equal geometry on one GPU, in order of first appearance."""
+    groups: dict[object, list[KernelProfile]] = {}
+    for profile in profiles:
+        key = (
+            profile.source,
+            profile.demangled or profile.kernel,
+            profile.grid,
+            profile.block,
+            profile.shared_mem,
+            profile.gpu.name,
+            profile.origin.partition("#")[0],
+        )
+        groups.setdefault(key, []).append(profile)
+    return [merge(members) for members in groups.values()]
+
+
+def merge(members: Sequence[KernelProfile]) -> KernelProfile:
+    """Make one record of several like launches.
+
+    Returns
+    -------
+    KernelProfile
+        The first launch with the median of every number that all launches hold (weighted by
+        ``launches`` where a record already stands for several) and its (minimum, maximum) as
+        ``spread``. Per-instruction values are left out: they belong to single launches.
+    """
+    if len(members) == 1:
+        return members[0]
+    first = members[0]
+    metrics: dict[str, MetricValue] = {}
+    spread: dict[str, tuple[float, float]] = {}
+    for name, value in first.metrics.items():
+        values = [member.metrics.get(name) for member in members]
+        numbers = [v for v in values if isinstance(v, (int, float)) and math.isfinite(v)]
+        if len(numbers) == len(members):
+            weights = [member.launches for member in members]
+            metrics[name] = _median(sorted(zip(numbers, weights, strict=True)))
+            spread[name] = (min(numbers), max(numbers))
+        elif all(v == value for v in values):
+            metrics[name] = value
+    notes = tuple(dict.fromkeys(note for member in members for note in member.notes))
+    positions = ",".join(member.origin.partition("#")[2] for member in members[:3])
+    more = ",..." if len(members) > 3 else ""
+    return replace(
+        first,
+        origin=f"{first.origin.partition('#')[0]}#{positions}{more}",
+        launches=sum(member.launches for member in members),
+        metrics=metrics,
+        spread=spread,
+        instances={},
+        code=None,
+        notes=notes,
+    )
+
+
+def _median(ordered: Sequence[tuple[float, int]]) -> float:
+    """Return the median of (value, weight) pairs in ascending order of value."""
+    total = sum(weight for _, weight in ordered)
+    passed = 0
+    for index, (value, weight) in enumerate(ordered):
+        passed += weight
+        if 2 * passed > total:
+            return value
+        if 2 * passed == total:
+            return (value + ordered[index + 1][0]) / 2
+    raise AssertionError("weights are positive")

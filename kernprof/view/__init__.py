@@ -1,0 +1,1 @@
+"""Rendering: the same rows as a terminal table, JSON, CSV or Markdown."""
