@@ -56,7 +56,7 @@ def stalls(
     classes: Annotated[
         ClassMap,
         typer.Option(
-            help="How reasons become classes. paper: as nvprof and Table V (a wait for shared memory "
+            help="How reasons become classes. paper: as in nvprof and Table V (waiting for shared memory "
             "is an instruction dependency, full queues are others); extended: by cause."
         ),
     ] = ClassMap.PAPER,

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from profiles import profile
+
+from kernprof.errors import UsageError
+from kernprof.profile import Dim3
+from kernprof.stalls.figures import evaluate
+from kernprof.stalls.group import grouped, merge, select
+
+OCCUPANCY = "sm__warps_active.avg.pct_of_peak_sustained_active"
+
+
+def test_launches_with_equal_geometry_are_merged_in_order() -> None:
+    a = profile({OCCUPANCY: 10.0}, origin="r#0")
+    b = profile({OCCUPANCY: 50.0}, origin="r#1", grid=Dim3(9))
+    c = profile({OCCUPANCY: 30.0}, origin="r#2")
+    merged = grouped([a, b, c])
+    assert [m.launches for m in merged] == [2, 1]
+    assert merged[0].origin == "r#0,2"
+    figure = evaluate(merged[0])["occupancy_pct"]
+    assert (figure.value, figure.spread) == (20, (10, 30))
+
+
+def test_other_files_are_other_groups() -> None:
+    assert len(grouped([profile({}, origin="a#0"), profile({}, origin="b#0")])) == 2
+
+
+def test_a_metric_that_one_launch_lacks_is_left_out() -> None:
+    merged = merge([profile({"x": 1.0, "t": "same"}), profile({"t": "same"})])
+    assert dict(merged.metrics) == {"t": "same"}
+
+
+def test_records_that_stand_for_several_launches_weigh_more() -> None:
+    merged = merge([profile({"x": 1.0}, launches=5), profile({"x": 9.0}, launches=2)])
+    assert merged.launches == 7
+    assert merged.metrics["x"] == 1.0
+
+
+@given(st.lists(st.tuples(st.floats(-1e9, 1e9), st.integers(1, 9)), min_size=1, max_size=12))
+def test_the_median_is_that_of_all_launches(pairs: list[tuple[float, int]]) -> None:
+    merged = merge([profile({"x": value}, launches=weight) for value, weight in pairs])
+    spread_out = sorted(value for value, weight in pairs for _ in range(weight))
+    middle = len(spread_out) // 2
+    expected = (spread_out[middle] + spread_out[~middle]) / 2
+    if len(pairs) == 1:
+        expected = pairs[0][0]
+    assert merged.metrics["x"] == pytest.approx(expected)
+
+
+def test_select_by_name_and_position() -> None:
+    launches = [profile({}, kernel="gemv2T"), profile({}, kernel="gemmk1", demangled="void f<T>()")]
+    assert select(launches, kernel="^gemv") == [launches[0]]
+    assert select(launches, kernel="f<T>") == [launches[1]]
+    assert select(launches, launch=1) == [launches[1]]
+
+
+@pytest.mark.parametrize(
+    ("kernel", "launch", "message"),
+    [
+        ("nothing", None, "kernels here: gemv2T"),
+        ("(", None, "no regular expression"),
+        (None, 7, "launches 0 to 0"),
+        (None, -1, "launches 0 to 0"),
+    ],
+)
+def test_selecting_nothing_says_what_there_is(
+    kernel: str | None, launch: int | None, message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        select([profile({}, kernel="gemv2T")], kernel=kernel, launch=launch)
