@@ -141,9 +141,8 @@ def _namesake() -> Iterator[Finding]:
     if version is None:
         yield Finding(check, State.OK, "not installed")
         return
-    script = shutil.which("kernprof")
-    own = shutil.which("gpu-kernprof")
-    found = f"{version} installed; kernprof is {script or 'on no PATH'}"
+    script, own = _script("kernprof"), _script("gpu-kernprof")
+    found = f"{version} installed; kernprof is {script or 'not there'}"
     if script is None or own is None:
         yield Finding(
             check,
@@ -158,6 +157,11 @@ def _namesake() -> Iterator[Finding]:
             found + "; its own options (-l, -b, -v, a script) are handed over to it",
             "gpu-kernprof is always this program",
         )
+
+
+def _script(name: str) -> str | None:
+    """Find a script of this environment, which need not be on PATH to be run."""
+    return shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
 
 
 def _version(distribution: str) -> str | None:
