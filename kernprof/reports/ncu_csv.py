@@ -1,0 +1,409 @@
+"""Reader of what ``ncu --csv`` prints: raw page, details page, per-kernel summary.
+
+A file may hold several exports, each with its header, among the profiler's log lines and the
+profiled program's own output. It is read twice: first for the evidence on how its numbers are
+written (see ``kernprof.reports.numbers``), then for the values. Host and process names are not
+kept.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from kernprof.errors import (
+    DamagedReportError,
+    LimitExceededError,
+    ReportError,
+    UnknownFormatError,
+)
+from kernprof.profile import KernelProfile, Report
+from kernprof.reports.base import Candidate, Limits
+from kernprof.reports.lines import VALUE_CELLS, Line, head_lines
+from kernprof.reports.ncu_csv_launch import LaunchBuilder, finish, number, rule, to_base
+from kernprof.reports.ncu_csv_table import Header, Page, Row, find_header, scan
+from kernprof.reports.ncu_labels import Naming, name_of
+from kernprof.reports.ncu_units import Unit, parse_unit
+from kernprof.reports.numbers import FormatEvidence, NumberFormat, Whole
+
+_PROFILED = re.compile(r'==PROF== Profiling ".*"(?: - \d+(?: \(\d+/\d+\))?)?: 0%')
+_SECTION = re.compile(r"\s*Section: \S")
+_WHOLE_UNITS = frozenset(
+    {"", "inst", "thread", "warp", "block", "byte", "sector", "request", "cycle", "register"}
+)
+_WHOLE_METRIC = re.compile(
+    r".*\.(sum|max|min)|launch__.*(size|count|limit_\w+|per_thread|per_block\w*)"
+)
+_IDENTITY = ("Process ID", "ID", "Kernel Name", "Context", "Stream", "Block Size", "Grid Size")
+
+
+@dataclass(slots=True)
+class _Survey:
+    """What the first pass finds."""
+
+    evidence: FormatEvidence = field(default_factory=FormatEvidence)
+    pages: list[Page] = field(default_factory=list)
+    profiled: int = 0
+    text_page: bool = False
+    log: list[str] = field(default_factory=list)
+
+
+class NcuCsvReader:
+    """Reader of ``ncu --csv`` output; see the module's docstring."""
+
+    name = "ncu csv"
+
+    def recognises(self, candidate: Candidate) -> bool:
+        """Tell by a header row, or by the log lines that only ncu writes."""
+        lines = head_lines(candidate.head)
+        for line, text in enumerate(lines, 1):
+            try:
+                if find_header(text, line) is not None:
+                    return True
+            except ReportError:
+                return True
+        return any(text.lstrip().startswith("==PROF== ") for text in lines)
+
+    def read(self, candidate: Candidate, limits: Limits) -> Report:
+        """Read the file.
+
+        Raises
+        ------
+        DamagedReportError
+            Cut rows, numbers that are none, launches without a name or metric, fewer launches than
+            the log says were profiled.
+        UnknownFormatError
+            Output of ncu without a CSV table.
+        LimitExceededError
+            More launches, metrics or values than the limits allow.
+        ReportError
+            Numbers whose decimal mark can't be told.
+        """
+        survey = _survey(candidate, limits)
+        if not survey.pages:
+            raise _no_table(survey)
+        number_format = survey.evidence.decide()
+        notices = Notices()
+        launches = list(_launches(candidate, limits, number_format, notices))
+        profiles = tuple(
+            finish(builder, f"{candidate.path.name}#{index}", limits)
+            for index, builder in enumerate(launches)
+        )
+        if not profiles:
+            raise DamagedReportError("the table has no rows: the file is cut after its header")
+        page = " + ".join(dict.fromkeys(page.value for page in survey.pages))
+        return Report(
+            path=str(candidate.path),
+            format=f"ncu csv ({page})",
+            profiles=profiles,
+            notices=(
+                *_log_notices(survey, profiles),
+                *notices.listed(number_format),
+                *_uneven(launches, survey),
+            ),
+            session={"profiler": "ncu"},
+        )
+
+
+@dataclass(slots=True)
+class Notices:
+    """What the second pass notices on its way."""
+
+    scaled: dict[str, None] = field(default_factory=dict)
+    with_instances: int = 0
+
+    def listed(self, number_format: NumberFormat) -> list[str]:
+        """Return the notices, one line each."""
+        found = []
+        if number_format.decimal == ",":
+            found.append("numbers are read with a decimal comma, as the file writes them")
+        if self.scaled:
+            found.append(
+                f"values are printed in scaled units ({', '.join(self.scaled)}), which keep few "
+                "digits; --print-units base keeps all"
+            )
+        if self.with_instances:
+            found.append(
+                f"{self.with_instances} value(s) list their instances; only the totals are read: "
+                "import the .ncu-rep itself for per-instruction values"
+            )
+        return found
+
+
+def _survey(candidate: Candidate, limits: Limits) -> _Survey:
+    """Go over the file once: pages, log lines, and how numbers are written."""
+    survey = _Survey()
+    header: Header | None = None
+    units: dict[int, Unit] | None = None
+    for item in scan(candidate, limits):
+        if isinstance(item, Header):
+            header, units = item, None
+            survey.pages.append(item.page)
+        elif isinstance(item, Line):
+            _survey_line(survey, item)
+        elif header is not None:
+            if header.page is Page.RAW:
+                if units is None:
+                    units = _unit_row(header, item)
+                    continue
+                for index, metric in header.metrics:
+                    survey.evidence.add(
+                        item.cells[index].strip(), item.line, _whole_kind(metric, units[index])
+                    )
+            else:
+                unit = parse_unit(item.get(header, "Metric Unit"))
+                metric = name_of(item.get(header, "Metric Name"), unit).metric
+                kind = _whole_kind(metric, unit)
+                if header.page is Page.SUMMARY and kind is Whole.COUNT:
+                    kind = Whole.UNKNOWN
+                for title in ("Metric Value", "Minimum", "Maximum", "Average"):
+                    survey.evidence.add(item.get(header, title), item.line, kind)
+                survey.evidence.add(item.get(header, "Estimated Speedup"), item.line, Whole.PERCENT)
+    return survey
+
+
+def _survey_line(survey: _Survey, line: Line) -> None:
+    text = line.text.lstrip()
+    if text.startswith("==PROF=="):
+        survey.profiled += _PROFILED.match(text) is not None
+    elif text.startswith(("==ERROR==", "==WARNING==")):
+        if len(survey.log) < 20:
+            survey.log.append(text[:500])
+    elif _SECTION.match(line.text):
+        survey.text_page = True
+
+
+def _whole_kind(metric: str, unit: Unit) -> Whole:
+    """Tell counts, which have no fraction, and percentages from other quantities."""
+    if unit.text == "%":
+        return Whole.PERCENT
+    top = unit.base.partition("/")[0]
+    if not unit.scaled and top in _WHOLE_UNITS and _WHOLE_METRIC.fullmatch(metric):
+        return Whole.COUNT
+    return Whole.UNKNOWN
+
+
+def _unit_row(header: Header, row: Row) -> dict[int, Unit]:
+    """Return the unit of every metric column of the raw page.
+
+    Raises
+    ------
+    DamagedReportError
+        The row after the header is no row of units.
+    """
+    if any(row.get(header, title) for title in ("ID", "Kernel Name")):
+        raise DamagedReportError(
+            "the row of units is missing below the header, so values can't be read (ns or ms?)",
+            where=f"line {row.line}",
+        )
+    return {index: parse_unit(row.cells[index]) for index, _ in header.metrics}
+
+
+def _launches(
+    candidate: Candidate, limits: Limits, number_format: NumberFormat, notices: Notices
+) -> Iterator[LaunchBuilder]:
+    """Yield the launches of all tables in file order."""
+    header: Header | None = None
+    units: dict[int, Unit] | None = None
+    open_launches: dict[tuple[str, ...], LaunchBuilder] = {}
+    count = values = 0
+    for item in scan(candidate, limits):
+        if isinstance(item, Header):
+            yield from open_launches.values()
+            open_launches = {}
+            header, units = item, None
+            continue
+        if isinstance(item, Line) or header is None:
+            continue
+        if header.page is Page.RAW and units is None:
+            units = _unit_row(header, item)
+            continue
+        key = tuple(item.get(header, title) for title in _IDENTITY)
+        builder = open_launches.get(key)
+        if builder is None:
+            count += 1
+            if count > limits.launches:
+                raise LimitExceededError(
+                    f"more than {limits.launches} launches", where=f"line {item.line}"
+                )
+            builder = open_launches[key] = _builder(header, item, number_format)
+        elif header.page is Page.RAW:
+            raise DamagedReportError(
+                f"two rows for the launch with ID {item.get(header, 'ID')!r}",
+                where=f"line {item.line}",
+            )
+        if units is not None and header.page is Page.RAW:
+            for index, metric in header.metrics:
+                _add(
+                    builder,
+                    Naming(metric, known=True),
+                    item.cells[index].strip(),
+                    units[index],
+                    number_format,
+                    item.line,
+                    notices,
+                )
+            builder.printed.clear()
+            values += len(builder.metrics)
+        else:
+            _add_long_row(builder, header, item, number_format, notices, limits)
+            values += 1
+        if values > VALUE_CELLS:
+            raise LimitExceededError(
+                f"more than {VALUE_CELLS} metric values; export fewer launches (--kernel-name) or "
+                "fewer metrics (--metrics)",
+                where=f"line {item.line}",
+            )
+        if len(builder.metrics) > limits.metrics_per_launch:
+            raise LimitExceededError(
+                f"more than {limits.metrics_per_launch} metrics of one launch",
+                where=f"line {item.line}",
+            )
+    yield from open_launches.values()
+
+
+def _builder(header: Header, row: Row, number_format: NumberFormat) -> LaunchBuilder:
+    builder = LaunchBuilder(
+        line=row.line,
+        name=row.get(header, "Kernel Name"),
+        grid=row.get(header, "Grid Size"),
+        block=row.get(header, "Block Size"),
+        device=row.get(header, "Device"),
+        capability=row.get(header, "CC"),
+    )
+    if header.page is Page.SUMMARY:
+        text = row.get(header, "Invocations")
+        count = to_base(text, parse_unit(""), number_format, row.line)
+        if not isinstance(count, int) or count < 1:
+            raise DamagedReportError(
+                f"{text!r} is no number of invocations", where=f"line {row.line}"
+            )
+        builder.invocations = count
+    return builder
+
+
+def _add_long_row(
+    builder: LaunchBuilder,
+    header: Header,
+    row: Row,
+    number_format: NumberFormat,
+    notices: Notices,
+    limits: Limits,
+) -> None:
+    """Add a row of the details page or of the summary: a metric, or a rule's result."""
+    label = row.get(header, "Metric Name")
+    if not label:
+        _add_rule(builder, header, row, number_format, limits)
+        return
+    unit = parse_unit(row.get(header, "Metric Unit"))
+    naming = name_of(label, unit)
+    title = "Metric Value" if header.page is Page.DETAILS else "Average"
+    text = row.get(header, title)
+    section = row.get(header, "Section Name")
+    if not naming.known:
+        naming = Naming(builder.distinct(label, section, text, unit), known=False, why=naming.why)
+    if not _add(builder, naming, text, unit, number_format, row.line, notices):
+        return
+    if header.page is Page.SUMMARY:
+        ends = [
+            to_base(row.get(header, end), unit, number_format, row.line)
+            for end in ("Minimum", "Maximum")
+        ]
+        low, high = ends
+        if isinstance(low, (int, float)) and isinstance(high, (int, float)):
+            builder.spread[naming.metric] = (float(low), float(high))
+
+
+def _add(
+    builder: LaunchBuilder,
+    naming: Naming,
+    text: str,
+    unit: Unit,
+    number_format: NumberFormat,
+    line: int,
+    notices: Notices,
+) -> bool:
+    before = builder.with_instances
+    added = builder.add(naming, text, unit, number_format, line)
+    notices.with_instances += builder.with_instances - before
+    if added and unit.scaled and len(notices.scaled) < 20:
+        notices.scaled[unit.text] = None
+    return added
+
+
+def _add_rule(
+    builder: LaunchBuilder, header: Header, row: Row, number_format: NumberFormat, limits: Limits
+) -> None:
+    name = row.get(header, "Rule Name")
+    if not row.rule_cells:
+        raise DamagedReportError(
+            "the row is cut: it has neither metric nor rule", where=f"line {row.line}"
+        )
+    if not name:
+        return
+    speedup = number(row.get(header, "Estimated Speedup"), number_format, row.line)
+    builder.rules.append(
+        rule(
+            (
+                row.get(header, "Section Name"),
+                name,
+                row.get(header, "Rule Type"),
+                row.get(header, "Rule Description"),
+                row.get(header, "Estimated Speedup Type"),
+            ),
+            limits.name_chars,
+            speedup,
+        )
+    )
+
+
+def _no_table(survey: _Survey) -> ReportError:
+    log = " ".join(survey.log)
+    if "ERR_NVGPUCTRPERM" in log:
+        return ReportError(
+            "holds no table: the profiler was refused access to the GPU's performance counters "
+            "(ERR_NVGPUCTRPERM); see https://developer.nvidia.com/ERR_NVGPUCTRPERM"
+        )
+    if survey.text_page:
+        return UnknownFormatError(
+            "ncu's text output, which is not read; export it with "
+            "`ncu --import REPORT --csv --page raw --print-units base`, or profile with --csv"
+        )
+    told = f"; it says: {survey.log[0]}" if survey.log else ""
+    return UnknownFormatError(
+        "log lines of ncu without a CSV table (was --csv given, and did a kernel run?)" + told
+    )
+
+
+def _log_notices(survey: _Survey, profiles: tuple[KernelProfile, ...]) -> list[str]:
+    """Check the number of launches against the log, and repeat its errors.
+
+    Raises
+    ------
+    DamagedReportError
+        The log says that more launches were profiled, and names no error.
+    """
+    errors = [text for text in survey.log if text.startswith("==ERROR==")]
+    found = sum(profile.launches for profile in profiles)
+    if survey.profiled > found:
+        message = f"the log tells of {survey.profiled} profiled launches, the table holds {found}"
+        if not errors:
+            raise DamagedReportError(f"{message}: the file is cut")
+        return [message, *errors[:3]]
+    return errors[:3]
+
+
+def _uneven(launches: list[LaunchBuilder], survey: _Survey) -> list[str]:
+    """Notice a last launch with fewer metrics than all others: the file may be cut there."""
+    if survey.pages != [Page.DETAILS] or len(launches) < 2:
+        return []
+    sizes = Counter(len(builder.printed) + len(builder.absent) for builder in launches[:-1])
+    last = len(launches[-1].printed) + len(launches[-1].absent)
+    usual = sizes.most_common(1)[0][0]
+    if last < usual and len(sizes) == 1:
+        return [
+            f"the last launch has {last} metrics where every other has {usual}: is the file cut?"
+        ]
+    return []
