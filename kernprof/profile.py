@@ -219,6 +219,8 @@ class KernelProfile:
         (minimum, maximum) by metric where the source gives them for several launches (nvprof).
     instances
         Per-instruction and other instanced values by metric name.
+    unset
+        Metrics that the source lists without any value.
     nvtx
         NVTX ranges that enclose the launch, outermost first.
     notes
@@ -240,6 +242,7 @@ class KernelProfile:
     metrics: Mapping[str, MetricValue] = field(default_factory=lambda: _EMPTY)
     spread: Mapping[str, tuple[float, float]] = field(default_factory=lambda: _EMPTY)
     instances: Mapping[str, Instances] = field(default_factory=lambda: _EMPTY)
+    unset: tuple[str, ...] = ()
     code: MachineCode | None = None
     nvtx: tuple[str, ...] = ()
     rules: tuple[RuleResult, ...] = ()

@@ -26,10 +26,22 @@ class Limits:
         Largest content of a compressed report; decompression stops there.
     entry_bytes
         Largest single message of a binary report.
+    source_bytes
+        Largest machine code with its source text.
+    blocks
+        Most blocks of a binary report.
+    names
+        Most metric names of a report.
     launches
         Most launches of one report.
     metrics_per_launch
         Most metrics of one launch.
+    instances_per_metric
+        Most instances (instructions, units) of one metric.
+    details_per_launch
+        Most rule results, NVTX ranges or other small parts of one launch.
+    functions
+        Most functions and source files of one module.
     name_chars
         Longest name that is kept whole.
     """
@@ -37,9 +49,15 @@ class Limits:
     file_bytes: int = 4 << 30
     stream_bytes: int = 1 << 30
     decompressed_bytes: int = 1 << 30
-    entry_bytes: int = 256 << 20
+    entry_bytes: int = 64 << 20
+    source_bytes: int = 512 << 20
+    blocks: int = 250_000
+    names: int = 500_000
     launches: int = 1_000_000
     metrics_per_launch: int = 100_000
+    instances_per_metric: int = 2_000_000
+    details_per_launch: int = 10_000
+    functions: int = 100_000
     name_chars: int = 64 * 1024
 
 

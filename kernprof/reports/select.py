@@ -47,7 +47,9 @@ def readers() -> tuple[Reader, ...]:
     Binary formats with a magic number come first; a text format that only looks at words comes
     last.
     """
-    return ()
+    from kernprof.reports.ncurep import NcuRepReader
+
+    return (NcuRepReader(),)
 
 
 def load(path: str | os.PathLike[str], *, limits: Limits | None = None) -> Report:

@@ -123,7 +123,7 @@ def to_terminal(table: Table, *, width: int | None, color: bool) -> str:
 def _is_numeric(table: Table, index: int) -> bool:
     cells = [row[index] for row in table.rows if row[index] is not None]
     return bool(cells) and all(
-        isinstance(cell, (int, float)) or _NUMBER.fullmatch(cell) for cell in cells
+        isinstance(cell, (int, float)) or _NUMBER.fullmatch(str(cell)) for cell in cells
     )
 
 

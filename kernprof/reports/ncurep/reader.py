@@ -1,0 +1,186 @@
+"""The reader object for Nsight Compute's binary reports."""
+
+from __future__ import annotations
+
+import mmap
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from kernprof.errors import (
+    DamagedReportError,
+    LimitExceededError,
+    ReportError,
+)
+from kernprof.profile import KernelProfile, Report
+from kernprof.reports.base import Candidate, Limits
+from kernprof.reports.ncurep import details
+from kernprof.reports.ncurep.frame import MAGIC, VERSION, Block, Buffer, blocks, parse
+from kernprof.reports.ncurep.launch import Context, profile
+from kernprof.reports.ncurep.schema import runtime_is_slow
+from kernprof.reports.text import clean
+
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+_PACKED_BYTES = 512
+"""A bomb unfolds about 32,000-fold, so this much input makes 16 MiB at the most."""
+
+_FREE_BYTES = 64 << 20
+"""Up to here any ratio of compression is believed."""
+
+_LARGEST_RATIO = 200
+"""Real reports shrink to about a tenth; beyond this it is a bomb."""
+
+
+class NcuRepReader:
+    """Reads ``.ncu-rep``, ``.ncu-repz`` and ``.nsight-cuprof-report``."""
+
+    name = "Nsight Compute report"
+
+    def recognises(self, candidate: Candidate) -> bool:
+        """Tell by the magic number; a zstd stream is looked into."""
+        head = candidate.head
+        return head.startswith(MAGIC) or (head.startswith(_ZSTD_MAGIC) and _starts(head))
+
+    def read(self, candidate: Candidate, limits: Limits) -> Report:
+        """Read the report.
+
+        Raises
+        ------
+        ReportError
+            One of its subclasses, for whatever is wrong with the content.
+        """
+        path = str(candidate.path)
+        with _content(candidate, limits) as data:
+            parts = list(blocks(data, limits))
+            context = _context(data, parts, path, limits)
+            return _report(data, parts, context)
+
+
+def _report(data: Buffer, parts: list[Block], context: Context) -> Report:
+    profiles: list[KernelProfile] = []
+    skipped: dict[str, int] = {}
+    for block in parts:
+        for entry in block.entries:
+            if entry.kind == "result":
+                where = f"block {block.number}, launch {len(profiles)}, byte {entry.start}"
+                if len(profiles) >= context.limits.launches:
+                    raise LimitExceededError(f"more than {context.limits.launches} launches")
+                result = parse("ProfileResult", bytes(data[entry.start : entry.end]), where)
+                profiles.append(profile(result, len(profiles), where, context))
+            elif entry.kind != "source":
+                skipped[entry.kind] = skipped.get(entry.kind, 0) + 1
+    left_out = ", ".join(f"{count} {kind}" for kind, count in skipped.items())
+    if not profiles:
+        if left_out:
+            raise ReportError(
+                f"no kernel launch, only {left_out} result(s): profile with --replay-mode kernel"
+            )
+        raise DamagedReportError("the report holds no kernel launch")
+    notices = []
+    if left_out:
+        notices.append(f"{left_out} result(s) are not kernel launches and are not shown")
+    if runtime_is_slow():
+        notices.append("protobuf runs in pure Python, about 20 times slower than its C runtime")
+    session = {"profiler": f"Nsight Compute {context.version}"} if context.version else {}
+    return Report(
+        path=context.path,
+        format=f"ncu-rep {VERSION}",
+        profiles=tuple(profiles),
+        notices=tuple(notices),
+        session=session,
+    )
+
+
+def _context(data: Buffer, parts: list[Block], path: str, limits: Limits) -> Context:
+    """Collect what launches refer to: a name can stand in a later block than its user."""
+    names: list[str] = []
+    sources: dict[int, details.SourceEntry] = {}
+    version: str | None = None
+    for block in parts:
+        where = f"block {block.number}"
+        table = block.header.StringTable.Strings
+        if len(names) + len(table) > limits.names:
+            raise LimitExceededError(f"more than {limits.names} names", where=where)
+        for raw in table:
+            try:
+                names.append(clean(raw.decode("utf-8"), limits.name_chars))
+            except UnicodeDecodeError:
+                raise DamagedReportError("a metric name is not UTF-8", where=where) from None
+        if block.header.HasField("SessionDetails"):
+            session = parse("SessionDetails", block.header.SessionDetails, where)
+            found = details.versions(session.VersionInfo, where, limits)
+            version = version or _profiler(found)
+        for entry in block.entries:
+            if entry.kind == "source":
+                place = f"{where}, source at byte {entry.start}"
+                item = details.source(bytes(data[entry.start : entry.end]), place, limits)
+                sources[item.reference] = item
+    return Context(names, path, limits, sources, version)
+
+
+def _profiler(versions: dict[str, str]) -> str | None:
+    for provider, version in versions.items():
+        if "nsight compute" in provider.lower():
+            return version
+    return None
+
+
+@contextmanager
+def _content(candidate: Candidate, limits: Limits) -> Iterator[Buffer]:
+    """Yield the plain content, mapped: a large report costs address space, not memory."""
+    if not candidate.head.startswith(_ZSTD_MAGIC):
+        with candidate.content.open("rb") as file:
+            yield from _mapped(file.fileno())
+        return
+    with tempfile.TemporaryFile(prefix="kernprof-") as scratch:
+        _inflate(candidate.content, scratch, candidate.size_bytes, limits)
+        scratch.flush()
+        yield from _mapped(scratch.fileno())
+
+
+def _mapped(descriptor: int) -> Iterator[Buffer]:
+    try:
+        mapped = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
+    except ValueError:
+        raise DamagedReportError("the report is empty") from None
+    with mapped:
+        yield mapped
+
+
+def _inflate(
+    place: Path, scratch: IO[bytes], size_bytes: int, limits: Limits
+) -> None:
+    import zstandard
+
+    allowed = min(limits.decompressed_bytes, max(_FREE_BYTES, _LARGEST_RATIO * size_bytes))
+    written = 0
+    with place.open("rb") as packed:
+        decompressor = zstandard.ZstdDecompressor(max_window_size=128 << 20).decompressobj()
+        try:
+            while chunk := packed.read(_PACKED_BYTES):
+                if decompressor.eof:
+                    raise DamagedReportError("data behind the end of the compressed stream")
+                content = decompressor.decompress(chunk)
+                written += len(content)
+                if written > allowed:
+                    raise LimitExceededError(
+                        f"{size_bytes} compressed bytes hold more than {allowed}: not read further"
+                    )
+                scratch.write(content)
+        except zstandard.ZstdError as error:
+            raise DamagedReportError(f"the compressed stream is damaged: {error}") from None
+    if not decompressor.eof:
+        raise DamagedReportError("the compressed stream ends too early")
+
+
+def _starts(head: bytes) -> bool:
+    import zstandard
+
+    reader = zstandard.ZstdDecompressor(max_window_size=128 << 20).stream_reader(head)
+    try:
+        return bool(reader.read(len(MAGIC)) == MAGIC)
+    except zstandard.ZstdError:
+        # A damaged stream is still more likely a report than anything else that we read.
+        return True
