@@ -49,17 +49,18 @@ class NetworkBuilder:
     name
         Name of the network.
     input_shape
-        Shape of one image.
+        Shape of one image; None for a network whose inputs are added as layers.
     source
         The definition that is followed.
     """
 
-    def __init__(self, name: str, input_shape: Shape, source: str) -> None:
+    def __init__(self, name: str, input_shape: Shape | None, source: str) -> None:
         self.name = name
         self.source = source
         self._layers: list[Layer] = []
         self._names: set[str] = set()
-        self.add("data", Input(input_shape), ())
+        if input_shape is not None:
+            self.add("data", Input(input_shape), ())
 
     @property
     def last(self) -> int:
@@ -69,6 +70,14 @@ class NetworkBuilder:
     def shape(self, position: int | None = None) -> Shape:
         """Output shape of the layer at ``position`` (of the last one without it)."""
         return self._layers[self.last if position is None else position].out_shape
+
+    def free_name(self, wanted: str) -> str:
+        """Return ``wanted``, or ``wanted#2``, ``wanted#3``, ... where that name is taken."""
+        name, number = wanted, 1
+        while name in self._names:
+            number += 1
+            name = f"{wanted}#{number}"
+        return name
 
     def add(self, name: str, op: Op, inputs: Sequence[int], *, in_place: bool = False) -> int:
         """Add any layer.

@@ -53,7 +53,7 @@ def googlenet() -> Network:
         after: int | None = None,
     ) -> int:
         net.conv(f"{room}/{tail}", channels, kernel, stride=stride, pad=kernel // 2, after=after)
-        return net.act(f"{room}/relu_{tail}")
+        return net.act(f"{room}/relu_{tail.removesuffix('_s2')}")
 
     conv("conv1", "7x7_s2", 64, 7, stride=2)
     net.pool("pool1/3x3_s2", PoolMethod.MAX, 3, 2)
