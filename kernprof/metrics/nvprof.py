@@ -6,8 +6,10 @@ Nsight Compute's and values can stand under both.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 from functools import cache
 
@@ -92,6 +94,10 @@ def modern(name: str, value: float) -> tuple[str, float] | None:
     metric = lookup(name)
     if metric is None or not metric.exact:
         return None
-    # Whole counts stay whole.
-    converted = value if metric.factor == 1.0 else metric.factor * value
-    return metric.successors[0], converted
+    if metric.factor == 1.0:
+        return metric.successors[0], value
+    if not math.isfinite(value):
+        return metric.successors[0], metric.factor * value
+    # In decimal, as printed: 0.927922 becomes 92.7922 and not 92.79220000000001.
+    converted = Decimal(repr(value)) * Decimal(repr(metric.factor))
+    return metric.successors[0], float(converted)

@@ -1,0 +1,290 @@
+"""The tables among nvprof's output, as CSV or as aligned text.
+
+One pass over the lines yields the headings, the table headers and the rows, each row as cells by
+column title. Both forms hold the same tables; what differs is how cells are cut:
+
+CSV
+    Cells in quotes, and in CSV of CUDA 5 unquoted kernel names with commas in them (the name is the
+    last column, so the rest of the line is the name). Summaries and traces have a row of units
+    below the header.
+text
+    Columns are two or more blanks apart; values carry their units. Metric tables tell device and
+    kernel in lines of their own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from kernprof.errors import DamagedReportError, LimitExceededError
+from kernprof.reports.base import Candidate
+from kernprof.reports.lines import Line, is_log_line, join_record, read_lines, split_cells
+from kernprof.reports.text import clean
+
+_GAP = re.compile(r" {2,}|\t+")
+_DEVICE = re.compile(r'Device "(?P<name>.*)"')
+_KERNEL = re.compile(r"Kernel: (?P<name>.+)")
+_TYPE = re.compile(r"(?P<type>[A-Z][\w ().]*?):\s+(?=[0-9])")
+_UNIT = re.compile(r"|%|ns|us|ms|s|[KMGT]?B(/s)?")
+_REMARKS = ("Warning", "Error", "Some kernel(s)", "Replaying")
+_FOOTERS = ("Regs:", "SSMem:", "DSMem:", "SrcMemType:", "DstMemType:")
+
+
+class Kind(StrEnum):
+    """What a table holds."""
+
+    METRICS = "metrics"
+    EVENTS = "events"
+    SUMMARY = "summary"
+    TRACE = "trace"
+    METRIC_TRACE = "metric trace"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A log line (``==1234== Metric result:``); ``text`` is what follows the marks."""
+
+    line: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The header of a table."""
+
+    line: int
+    kind: Kind
+    titles: tuple[str, ...]
+    is_csv: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row.
+
+    Parameters
+    ----------
+    line
+        Where it stands.
+    header
+        The table it belongs to.
+    cells
+        Text by column title; "" where the row has none. Text tables of metrics get ``Device`` and
+        ``Kernel`` from the lines above.
+    units
+        Unit by column title, where the table has a row of units.
+    ended
+        False for a last row that no line break ends.
+    """
+
+    line: int
+    header: Header
+    cells: Mapping[str, str]
+    units: Mapping[str, str]
+    ended: bool
+
+    def get(self, *titles: str) -> str:
+        """Return the first of the named cells that there is, "" without one."""
+        for title in titles:
+            if title in self.cells:
+                return self.cells[title]
+        return ""
+
+    def unit(self, *titles: str) -> str:
+        """Return the unit of the first of the named columns."""
+        for title in titles:
+            if title in self.cells:
+                return self.units.get(title, "")
+        return ""
+
+
+def find_header(text: str, line: int) -> Header | None:
+    """Return the table header that a line is, or None."""
+    shown = text.strip()
+    if "," in shown:
+        try:
+            titles = tuple(cell.strip() for cell in split_cells(shown, ",", line))
+        except (DamagedReportError, LimitExceededError):
+            return None
+        is_csv = True
+    else:
+        titles = tuple(_GAP.split(shown))
+        is_csv = False
+    kind = _kind(titles)
+    if kind is None:
+        return None
+    if len(set(titles)) != len(titles):
+        raise DamagedReportError("two columns have the same title", where=f"line {line}")
+    return Header(line, kind, titles, is_csv)
+
+
+def _kind(titles: tuple[str, ...]) -> Kind | None:
+    found = set(titles)
+    # Nsight Compute's summaries have a unit column instead of a description.
+    if {"Invocations", "Metric Name", "Min", "Max", "Avg"} <= found and "Metric Unit" not in found:
+        return Kind.METRICS
+    if {"Invocations", "Event Name", "Min", "Max", "Avg"} <= found:
+        return Kind.EVENTS
+    if {"Time(%)", "Time", "Calls", "Avg", "Min", "Max", "Name"} <= found:
+        return Kind.SUMMARY
+    if {"Start", "Duration", "Name"} <= found:
+        return Kind.TRACE if found & {"Grid Size", "Grid X"} else Kind.OTHER
+    if {"Device", "Context", "Stream", "Kernel"} <= found and "Metric Name" not in found:
+        return Kind.METRIC_TRACE
+    if {"Count", "Avg Size", "Total Time", "Name"} <= found:
+        return Kind.OTHER
+    return None
+
+
+def scan(candidate: Candidate) -> Iterator[Heading | Header | Row]:
+    """Yield headings, headers and rows in file order; other lines are the program's own output.
+
+    Raises
+    ------
+    DamagedReportError
+        A line inside a table that is no row of it.
+    """
+    lines = read_lines(candidate)
+    table: _Table | None = None
+    after_blank = False
+    for line in lines:
+        shown = line.text.strip()
+        if is_log_line(shown):
+            heading = Heading(line.number, shown.lstrip("=0123456789").strip())
+            # Warnings come in between rows; everything else begins something new.
+            if not heading.text.startswith(_REMARKS):
+                table = None
+            yield heading
+            continue
+        header = find_header(line.text, line.number) if shown else None
+        if header is not None:
+            table, after_blank = _Table(header), False
+            yield header
+        elif table is None:
+            continue
+        elif not shown:
+            after_blank = True
+        elif shown.startswith(_FOOTERS):
+            table = None
+        else:
+            try:
+                row = table.take(line, lines)
+            except DamagedReportError:
+                if not after_blank:
+                    raise
+                # A blank line ends a table; what follows is the program's own output.
+                table = None
+                continue
+            after_blank = False
+            if row is not None:
+                yield row
+
+
+class _Table:
+    """The table that is being read: its header, and what rows inherit from lines above them."""
+
+    def __init__(self, header: Header) -> None:
+        self.header = header
+        self._units: dict[str, str] = {}
+        self._at_first = True
+        self._device = ""
+        self._kernel = ""
+        self._type = ""
+
+    def take(self, line: Line, lines: Iterator[Line]) -> Row | None:
+        """Return the row that a line is; None for lines of units, devices and kernels."""
+        at_first, self._at_first = self._at_first, False
+        if self.header.is_csv:
+            return self._take_csv(line, lines, at_first=at_first)
+        if self.header.kind in (Kind.METRICS, Kind.EVENTS):
+            return self._take_counter(line)
+        if self.header.kind is Kind.OTHER:
+            return None
+        return self._take_text(line)
+
+    def _take_csv(self, line: Line, lines: Iterator[Line], *, at_first: bool) -> Row | None:
+        titles = self.header.titles
+        record = join_record(line, lines, ",")
+        cells = [cell.strip() for cell in record.cells]
+        if (
+            at_first
+            and len(cells) == len(titles)
+            and self.header.kind in (Kind.SUMMARY, Kind.TRACE, Kind.OTHER)
+            and all(_UNIT.fullmatch(cell) for cell in cells)
+        ):
+            self._units = {title: unit for title, unit in zip(titles, cells, strict=True) if unit}
+            return None
+        if len(cells) > len(titles) and titles[-1] == "Name":
+            # CSV of CUDA 5 does not quote names; only the last column can hold a comma.
+            last = len(titles) - 1
+            cells = [*cells[:last], ",".join(record.cells[last:]).strip()]
+        if len(cells) != len(titles):
+            problem = "cut" if len(cells) < len(titles) else "too long"
+            raise DamagedReportError(
+                f"the row is {problem}: {len(cells)} cells where the header has {len(titles)}",
+                where=f"line {line.number}",
+            )
+        whole = record.ended or record.closed
+        return self._row(line.number, dict(zip(titles, cells, strict=True)), whole)
+
+    def _take_counter(self, line: Line) -> Row | None:
+        """Take a line of a text table of metrics or events."""
+        shown = line.text.strip()
+        device = _DEVICE.fullmatch(shown)
+        if device is not None:
+            self._device, self._kernel = device["name"], ""
+            return None
+        kernel = _KERNEL.fullmatch(shown)
+        if kernel is not None:
+            self._kernel = kernel["name"]
+            return None
+        titles = self.header.titles
+        parts = _GAP.split(shown)
+        listed = shown.find("[")
+        if listed > 0 and shown.endswith("]"):
+            # Not aggregated: one value per unit of the GPU, in brackets in place of the average.
+            parts = [*_GAP.split(shown[:listed].strip()), shown[listed:]]
+        if len(parts) != len(titles):
+            raise DamagedReportError(
+                f"not a row of the {self.header.kind} table: {clean(shown, 60)!r} has {len(parts)} "
+                f"cells, the header {len(titles)}; the file is cut, or other output is mixed in",
+                where=f"line {line.number}",
+            )
+        if not self._kernel or not self._device:
+            missing = "device" if not self._device else "kernel"
+            raise DamagedReportError(
+                f"a row of the {self.header.kind} table before any line that names its {missing}",
+                where=f"line {line.number}",
+            )
+        cells = dict(zip(titles, parts, strict=True))
+        cells["Device"], cells["Kernel"] = self._device, self._kernel
+        return self._row(line.number, cells, line.ended)
+
+    def _take_text(self, line: Line) -> Row:
+        """Take a line of a text summary or trace: the name is the rest of the line."""
+        shown = line.text.strip()
+        titles = self.header.titles
+        if titles[0] == "Type":
+            kind = _TYPE.match(shown)
+            if kind is not None:
+                self._type = kind["type"]
+                shown = shown[kind.end() :]
+            titles = titles[1:]
+        parts = _GAP.split(shown, maxsplit=len(titles) - 1)
+        if len(parts) != len(titles):
+            raise DamagedReportError(
+                f"not a row of the {self.header.kind} table: {clean(shown, 60)!r} has {len(parts)} "
+                f"cells, the header {len(titles)}; the file is cut, or other output is mixed in",
+                where=f"line {line.number}",
+            )
+        cells = dict(zip(titles, parts, strict=True))
+        if self.header.titles[0] == "Type":
+            cells["Type"] = self._type
+        return self._row(line.number, cells, line.ended)
+
+    def _row(self, number: int, cells: dict[str, str], ended: bool) -> Row:
+        return Row(number, self.header, cells, self._units, ended)
