@@ -47,9 +47,12 @@ def readers() -> tuple[Reader, ...]:
     Binary formats with a magic number come first; a text format that only looks at words comes
     last.
     """
+    from kernprof.reports.ncu_csv import NcuCsvReader
     from kernprof.reports.ncurep import NcuRepReader
+    from kernprof.reports.nvprof.output import NvprofOutputReader
+    from kernprof.reports.nvprof.sqlite import NvprofSqliteReader
 
-    return (NcuRepReader(),)
+    return (NcuRepReader(), NvprofSqliteReader(), NcuCsvReader(), NvprofOutputReader())
 
 
 def load(path: str | os.PathLike[str], *, limits: Limits | None = None) -> Report:

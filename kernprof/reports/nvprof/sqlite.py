@@ -271,7 +271,8 @@ def _derived(result: SourceLevel, gpu: Gpu) -> tuple[dict[str, MetricValue], lis
     unknown = len(result.executed) - len(executed)
     if unknown:
         notes.append(
-            f"executions of {unknown} instruction(s) are not known: their 32-bit counters wrapped"
+            f"executions of {unknown} instruction(s) are not known: their 32-bit counters can "
+            "have wrapped, so warp execution efficiency is not known either"
         )
     elif sum(executed):
         for metric, table in (
@@ -283,7 +284,7 @@ def _derived(result: SourceLevel, gpu: Gpu) -> tuple[dict[str, MetricValue], lis
     taken = [whole for whole, _ in result.branches if whole is not None]
     diverged = [split for _, split in result.branches if split is not None]
     if not len(taken) == len(diverged) == len(result.branches):
-        notes.append("branch efficiency is not known: 32-bit counters of branches wrapped")
+        notes.append("branch efficiency is not known: 32-bit counters of branches can have wrapped")
     elif sum(taken) and gpu.cc is not None:
         every, apart = sum(taken), sum(diverged)
         good, base = (every, every + apart) if _is_volta(gpu.cc) else (every - apart, every)
