@@ -1,8 +1,8 @@
 """The frame of a report: file header, blocks, entries. Every size is checked before it is used.
 
-Layout (little endian): ``NVR`` and a zero byte, u32 length and FileHeader, then blocks up to the end
-of the file; a block is a u32 length, a BlockHeader and ``PayloadSize`` bytes of entries, each a u32
-length and a message. NVIDIA's own reader believes the sizes; this one does not.
+Layout (little endian): ``NVR`` and a zero byte, u32 length and FileHeader, then blocks up to the
+end of the file; a block is a u32 length, a BlockHeader and ``PayloadSize`` bytes of entries, each a
+u32 length and a message. NVIDIA's own reader believes the sizes; this one does not.
 """
 
 from __future__ import annotations
@@ -143,11 +143,15 @@ def _block(data: Buffer, position: int, number: int, limits: Limits) -> tuple[Bl
         raise DamagedReportError(
             f"{total} entries can't fit in a payload of {header.PayloadSize} bytes", where=where
         )
+    if total > limits.launches:
+        raise LimitExceededError(f"{total} entries; the limit is {limits.launches}", where=where)
     entries = []
     for kind, count in counts:
         for index in range(count):
             place = f"block {number}, {kind} {index}, byte {position}"
             size, position = _length(data, position, place)
+            if size == 0:
+                raise DamagedReportError("an entry of no bytes", where=place)
             largest = limits.source_bytes if kind == "source" else limits.entry_bytes
             if position + size > end:
                 raise DamagedReportError(

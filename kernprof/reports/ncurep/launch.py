@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,8 @@ from kernprof.profile import (
 from kernprof.reports.base import Limits
 from kernprof.reports.names import demangle, function_name
 from kernprof.reports.ncurep import details
-from kernprof.reports.ncurep.values import instances, scalar
+from kernprof.reports.ncurep.frame import parse
+from kernprof.reports.ncurep.values import Names, instances, integer, plain_values, scalar
 from kernprof.reports.text import clean, decode
 
 _ATTRIBUTE = "device__attribute_"
@@ -31,7 +32,7 @@ _LARGEST_EXTENT = 2**32 - 1
 class Context:
     """What the launches of one report have in common."""
 
-    names: Sequence[str]
+    names: Names
     path: str
     limits: Limits
     sources: Mapping[int, details.SourceEntry]
@@ -97,7 +98,7 @@ def _metrics(
     result: Any, where: str, context: Context
 ) -> tuple[dict[str, MetricValue], dict[str, Instances], tuple[str, ...]]:
     limits = context.limits
-    names = context.names
+    names = context.names.by_index
     count = len(result.MetricResults)
     if count == 0:
         raise DamagedReportError("a launch without metrics", where=where)
@@ -105,25 +106,31 @@ def _metrics(
         raise LimitExceededError(
             f"{count} metrics in one launch; the limit is {limits.metrics_per_launch}", where=where
         )
-    metrics: dict[str, MetricValue] = {}
+    metrics, rest = plain_values(result.MetricResults, context.names)
     tables: dict[str, Instances] = {}
     unset: list[str] = []
     known = len(names)
-    for metric in result.MetricResults:
-        index = metric.NameId
+    for raw in rest:
+        value: MetricValue | None
+        plain = integer(raw) if len(raw) > 3 else None
+        if plain is not None:
+            index, value = plain
+            metric = None
+        else:
+            metric = parse("Metric", raw, where)
+            index = metric.NameId
+            value = scalar(metric.MetricValue, where, limits)
         if index >= known:
             raise DamagedReportError(
                 f"a metric refers to name {index}; the file holds {known} names", where=where
             )
         name = names[index]
-        value = scalar(metric.MetricValue, where, limits)
         if value is not None:
             # The profiler repeats some of its own settings; two different values are damage.
-            known_value = metrics.get(name, value)
-            if known_value != value and not (known_value != known_value and value != value):
+            earlier = metrics.setdefault(name, value)
+            if earlier != value and not (earlier != earlier and value != value):
                 raise DamagedReportError(f"metric {name} is there with two values", where=where)
-            metrics[name] = value
-        if metric.MetricValueList:
+        if metric is not None and metric.MetricValueList:
             tables[name] = instances(metric, where, limits)
         elif value is None:
             unset.append(name)

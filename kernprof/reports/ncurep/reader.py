@@ -20,6 +20,7 @@ from kernprof.reports.ncurep import details
 from kernprof.reports.ncurep.frame import MAGIC, VERSION, Block, Buffer, blocks, parse
 from kernprof.reports.ncurep.launch import Context, profile
 from kernprof.reports.ncurep.schema import runtime_is_slow
+from kernprof.reports.ncurep.values import Names
 from kernprof.reports.text import clean
 
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
@@ -117,7 +118,7 @@ def _context(data: Buffer, parts: list[Block], path: str, limits: Limits) -> Con
                 place = f"{where}, source at byte {entry.start}"
                 item = details.source(bytes(data[entry.start : entry.end]), place, limits)
                 sources[item.reference] = item
-    return Context(names, path, limits, sources, version)
+    return Context(Names(names), path, limits, sources, version)
 
 
 def _profiler(versions: dict[str, str]) -> str | None:
@@ -149,9 +150,7 @@ def _mapped(descriptor: int) -> Iterator[Buffer]:
         yield mapped
 
 
-def _inflate(
-    place: Path, scratch: IO[bytes], size_bytes: int, limits: Limits
-) -> None:
+def _inflate(place: Path, scratch: IO[bytes], size_bytes: int, limits: Limits) -> None:
     import zstandard
 
     allowed = min(limits.decompressed_bytes, max(_FREE_BYTES, _LARGEST_RATIO * size_bytes))

@@ -1,0 +1,330 @@
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import ncurep_builder as build
+import pytest
+import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kernprof.errors import (
+    DamagedReportError,
+    LimitExceededError,
+    ReportError,
+    UnsupportedVersionError,
+)
+from kernprof.profile import Dim3, Report, Source
+from kernprof.reports import Limits, load
+
+
+@pytest.fixture
+def read(tmp_path: Path):
+    def read(content: bytes, **limits: int) -> Report:
+        path = tmp_path / "report"
+        path.write_bytes(content)
+        return load(path, limits=Limits(**limits) if limits else None)
+
+    return read
+
+
+def one(**fields) -> bytes:
+    fields.setdefault("metrics", {"gpu__time_duration.sum": 2048.0})
+    return build.report([build.Launch(**fields)])
+
+
+def test_a_launch_is_read_whole(read) -> None:
+    report = read(
+        one(
+            kernel="gemv2T",
+            mangled="_Z6gemv2TPf",
+            demangled="gemv2T(float*)",
+            grid=(4, 2, 1),
+            block=(128, 1, 1),
+            metrics={
+                "gpu__time_duration.sum": 2048.0,
+                "launch__registers_per_thread": 32,
+                "launch__shared_mem_per_block_static": 1024.0,
+                "launch__shared_mem_per_block_dynamic": 0,
+                "device__attribute_display_name": "A100",
+                "device__attribute_compute_capability_major": 8,
+                "device__attribute_compute_capability_minor": 0.0,
+                "device__attribute_multiprocessor_count": 108,
+            },
+            nvtx=("epoch", "conv1"),
+            rules=(("CPIStall", 4, "long\nscoreboard"),),
+            clock_locked=True,
+        )
+    )
+    (launch,) = report.profiles
+    assert report.format == "ncu-rep 7"
+    assert report.session == {"profiler": "Nsight Compute 2024.1.0.0"}
+    assert (launch.kernel, launch.mangled, launch.demangled) == (
+        "gemv2T",
+        "_Z6gemv2TPf",
+        "gemv2T(float*)",
+    )
+    assert launch.source is Source.IMPORTED
+    assert launch.origin.endswith("report#0")
+    assert (launch.grid, launch.block) == (Dim3(4, 2, 1), Dim3(128))
+    assert launch.registers == 32
+    assert (launch.shared_mem.static_bytes, launch.shared_mem.dynamic_bytes) == (1024, 0)
+    assert (launch.gpu.name, launch.gpu.cc, launch.gpu.sm_count) == ("A100", "8.0", 108)
+    assert launch.duration_ns == 2048
+    assert launch.nvtx == ("epoch", "conv1")
+    assert launch.collector is not None
+    assert launch.collector.version == "2024.1.0.0"
+    assert launch.collector.clock_control == "locked to base"
+    (rule,) = launch.rules
+    assert (rule.identifier, rule.kind, rule.message) == (
+        "CPIStall",
+        "optimization",
+        "long scoreboard",
+    )
+    assert (rule.speedup_pct, rule.speedup_scope) == (12.5, "local")
+
+
+def test_values_of_every_kind_keep_their_value(read) -> None:
+    metrics = {"a": 1.5, "b": 7, "c": 2**63, "d": "text", "e": -0.0, "f": 300, "g": float("inf")}
+    (launch,) = read(one(metrics=metrics)).profiles
+    assert dict(launch.metrics) == metrics
+    assert launch.value("g") is None
+
+
+def test_nan_is_kept_and_answered_as_missing(read) -> None:
+    (launch,) = read(one(metrics={"x": math.nan})).profiles
+    assert math.isnan(launch.metrics["x"])
+    assert launch.value("x") is None
+
+
+def test_a_metric_without_a_value_is_unset(read) -> None:
+    (launch,) = read(one(metrics={"x": 1.0, "y": None})).profiles
+    assert "y" not in launch.metrics
+    assert launch.unset == ("y",)
+
+
+def test_instances_by_address_opcode_and_order(read) -> None:
+    (launch,) = read(
+        one(
+            instances={
+                "inst_executed": {0x7F0000000010: 12, 0x7F0000000020: 300},
+                "opcodes": {"FFMA": 5, "LDG": 2},
+                "pipes": {None: 1.5},
+            }
+        )
+    ).profiles
+    table = launch.instances["inst_executed"]
+    assert table.keys == (0x7F0000000010, 0x7F0000000020)
+    assert table.values == (12, 300)
+    assert launch.instances["opcodes"].keys == ("FFMA", "LDG")
+    assert launch.instances["pipes"].keys == (None,)
+    assert launch.instances["pipes"].values == (1.5,)
+
+
+def test_names_may_stand_in_a_later_block(read) -> None:
+    launch = build.Launch(metrics={"late": 1.0})
+    content = (
+        build.head()
+        + build.block(results=[build.result(launch, {"late": 1})])
+        + build.block(strings=["early", "late"])
+    )
+    assert dict(read(content).profiles[0].metrics) == {"late": 1.0}
+
+
+def test_an_empty_demangled_name_is_made(read) -> None:
+    (launch,) = read(one(kernel="f", mangled="_Z1fPfi", demangled="")).profiles
+    assert launch.demangled == "f(float*, int)"
+
+
+def test_unknown_fields_are_skipped(read) -> None:
+    extra = build.integer(31, 5) + build.text(36, b"\x00" * 100) + build.text(900, b"new")
+    assert read(one(extra=extra)).profiles[0].kernel == "gemv2T"
+
+
+def test_control_characters_never_leave_a_name(read) -> None:
+    (launch,) = read(one(kernel="a\x1b[31mb\nc\u202e", demangled="\x07x")).profiles
+    assert launch.kernel == "a[31mb c"
+    assert launch.demangled == "x"
+
+
+def test_machine_code_is_joined_by_reference_and_address(read) -> None:
+    ids = {"launch__function_pcs": 0}
+    launch = build.Launch(metrics={"launch__function_pcs": 0x7F0000010000}, source=5)
+    entry = build.source(
+        b"\x7fELF", 5, [(0x7F0000000000, 3), (0x7F0000010000, 4)], **{"k.cu": "a\nb"}
+    )
+    content = build.head() + build.block(
+        strings=ids, sources=[entry], results=[build.result(launch, ids)]
+    )
+    (found,) = read(content).profiles
+    assert found.code is not None
+    assert (found.code.cubin, found.code.symbol_index) == (b"\x7fELF", 4)
+    assert found.code.base_address == 0x7F0000010000
+    assert found.code.sources == {"k.cu": "a\nb"}
+
+
+def test_a_compressed_report_reads_the_same_under_any_name(read) -> None:
+    packed = zstandard.ZstdCompressor().compress(one())
+    assert read(packed).profiles[0].duration_ns == 2048
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"NVR\x00", "ends where a length is expected"),
+        (build.head(), "at least one block"),
+        (build.head(8) + build.block(), "format version 8"),
+        (build.head() + build.framed(b""), "empty block header"),
+        (build.head() + build.block(), "no kernel launch"),
+        (one() + b"\x00" * 64, "empty block header"),
+        (one()[:-1], "are left"),
+        (build.head() + build.block(payload_size=10_000), "a payload of 10000 bytes"),
+        (build.head() + build.block(results=[b"x" * 40], counts={2: 4_000_000_000}), "can't fit"),
+        (build.head() + build.block(results=[b"x" * 40], counts={2: 0}), "belong to no entry"),
+        (build.head() + build.block(results=[b"\xff" * 40]), "no ProfileResult message"),
+        (one(metrics={}), "a launch without metrics"),
+        (one(kernel="", mangled="", demangled=""), "without a kernel name"),
+        (one(grid=(0, 1, 1)), r"a grid of \(0, 1, 1\)"),
+        (one(block=(1 << 40, 1, 1)), "a block of"),
+    ],
+)
+def test_what_is_wrong_is_said(read, content: bytes, message: str) -> None:
+    with pytest.raises(ReportError, match=message):
+        read(content)
+
+
+def test_a_version_that_is_not_ours_is_no_damage(read) -> None:
+    with pytest.raises(UnsupportedVersionError):
+        read(build.head(99) + build.block())
+
+
+def test_names_out_of_range_are_damage(read) -> None:
+    launch = build.Launch(metrics={"x": 1.0})
+    content = build.head() + build.block(strings=["x"], results=[build.result(launch, {"x": 1})])
+    with pytest.raises(DamagedReportError, match="refers to name 1; the file holds 1"):
+        read(content)
+
+
+def test_metric_names_must_be_text(read) -> None:
+    launch = build.Launch(metrics={"x": 1.0})
+    content = build.head() + build.block(
+        strings=[b"\xff\xfe"], results=[build.result(launch, {"x": 0})]
+    )
+    with pytest.raises(DamagedReportError, match="not UTF-8"):
+        read(content)
+
+
+def test_two_values_of_one_metric_are_damage_and_a_repeat_is_not(read) -> None:
+    def content(second: float) -> bytes:
+        ids = {"x": 0}
+        repeated = build.text(13, build.integer(1, 0) + build.text(2, build.double(3, second)))
+        launch = build.Launch(metrics={"x": 1.0}, extra=repeated)
+        return build.head() + build.block(strings=ids, results=[build.result(launch, ids)])
+
+    assert read(content(1.0)).profiles[0].metrics == {"x": 1.0}
+    with pytest.raises(DamagedReportError, match="two values"):
+        read(content(2.0))
+
+
+def test_a_damaged_instance_is_found_when_the_report_is_read(read) -> None:
+    ids = {"x": 0}
+    broken = build.text(13, build.integer(1, 0) + build.text(3, b"\x0a\x7f"))
+    launch = build.Launch(metrics={}, extra=broken)
+    content = build.head() + build.block(strings=ids, results=[build.result(launch, ids)])
+    with pytest.raises(DamagedReportError, match="MetricInstances"):
+        read(content)
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"launches": 1},
+        {"metrics_per_launch": 1},
+        {"instances_per_metric": 1},
+        {"names": 1},
+        {"blocks": 1},
+        {"entry_bytes": 64},
+        {"details_per_launch": 0},
+    ],
+)
+def test_limits_hold(read, limits: dict[str, int]) -> None:
+    launch = build.Launch(
+        metrics={"x": 1.0, "y": 2.0},
+        instances={"z": {1: 1, 2: 2}},
+        rules=(("r", 1, "m"),),
+    )
+    with pytest.raises(LimitExceededError):
+        read(build.report([launch, launch]), **limits)
+
+
+def test_a_report_of_ranges_only_says_how_to_profile(read) -> None:
+    content = build.head() + build.block(results=[b"abcd"], counts={2: 0, 7: 1})
+    with pytest.raises(ReportError, match="replay-mode kernel"):
+        read(content)
+
+
+NAME = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=30)
+VALUE = st.one_of(
+    st.floats(allow_nan=False), st.integers(0, 2**64 - 1), st.text("abc %", min_size=1)
+)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.dictionaries(NAME, VALUE, min_size=1, max_size=8), min_size=1, max_size=4),
+    st.dictionaries(
+        NAME, st.dictionaries(st.integers(0, 2**64 - 1), VALUE, min_size=1), max_size=3
+    ),
+)
+def test_what_was_written_is_read(
+    tmp_path_factory: pytest.TempPathFactory, metrics: list[dict], instances: dict
+) -> None:
+    path = tmp_path_factory.mktemp("round") / "report.ncu-rep"
+    path.write_bytes(build.report([build.Launch(metrics=m, instances=instances) for m in metrics]))
+    profiles = load(path).profiles
+    assert [dict(p.metrics) for p in profiles] == metrics
+    for profile in profiles:
+        found = {
+            name: dict(zip(table.keys, table.values, strict=True))
+            for name, table in profile.instances.items()
+        }
+        assert found == instances
+
+
+def test_real_reports_equal_an_independent_decoder(
+    shared_reports: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = json.loads((shared_reports / "expected.json").read_text())
+    launches = 0
+    for name, rows in expected.items():
+        profiles = load(shared_reports / name).profiles
+        assert len(profiles) == len(rows), name
+        for profile, row in zip(profiles, rows, strict=True):
+            launches += 1
+            assert profile.kernel == row["kernel"]
+            assert [*profile.grid, *profile.block] == [*row["grid"], *row["block"]]
+            names = {*profile.metrics, *profile.instances, *profile.unset}
+            assert len(names) == row["metric_count"]
+            for metric, value in row["metrics"].items():
+                if value is None:
+                    assert profile.value(metric) is None
+                else:
+                    assert profile.metrics[metric] == value
+            stalls = {
+                reason: profile.metrics[
+                    f"smsp__average_warps_issue_stalled_{reason}_per_issue_active.ratio"
+                ]
+                for reason in row["stalls_per_issue_active"]
+            }
+            assert stalls == row["stalls_per_issue_active"]
+            for metric, key in (
+                ("inst_executed", "sum_inst_executed"),
+                ("thread_inst_executed", "sum_thread_inst_executed"),
+            ):
+                table = profile.instances.get(metric)
+                assert (None if table is None else sum(table.values)) == row[key]
+            table = profile.instances.get("inst_executed")
+            assert (0 if table is None else len(table.keys)) == row["instructions"]
+    assert launches == 207
