@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from kernprof.devices.occupancy import Limiter, Occupancy, occupancy
+from kernprof.devices.table import architecture
+from kernprof.errors import UsageError
 from kernprof.metrics.stall_reasons import ClassMap, Family, StallClass, families
 from kernprof.profile import KernelProfile, Missing
 from kernprof.stalls.breakdown import Breakdown, breakdown
 from kernprof.stalls.figures import Figure, evaluate
 from kernprof.stalls.verdict import Verdict, judge
+
+_THEORETICAL = "theoretical_occupancy_pct"
+
+_LIMITER_LABELS = {
+    Limiter.WARPS: "warps",
+    Limiter.REGISTERS: "registers",
+    Limiter.SHARED_MEMORY: "shared memory",
+    Limiter.BLOCKS: "blocks",
+    Limiter.BARRIERS: "barriers",
+}
 
 _LIMITS = {
     "launch__occupancy_limit_registers": "registers",
@@ -94,8 +107,19 @@ def analyse(profile: KernelProfile, options: StallOptions | None = None) -> Laun
         When the options name a stall family that does not exist.
     """
     options = options or StallOptions()
-    figures = evaluate(profile, "row")
+    figures = dict(evaluate(profile, "row"))
     extras = evaluate(profile, "extra")
+    limiters = occupancy_limiters(profile)
+    if figures[_THEORETICAL].value is None:
+        computed = _computed_occupancy(profile)
+        if computed is not None:
+            figures[_THEORETICAL] = replace(
+                figures[_THEORETICAL],
+                value=computed.occupancy_pct,
+                uses="registers, shared memory and block size, by NVIDIA's occupancy rules",
+                hint=None,
+            )
+            limiters = limiters or tuple(_LIMITER_LABELS[name] for name in computed.limiters)
     stalls = breakdown(
         profile, family=options.family, count_not_selected=options.count_not_selected
     )
@@ -107,7 +131,7 @@ def analyse(profile: KernelProfile, options: StallOptions | None = None) -> Laun
         extras=extras,
         stalls=stalls,
         classes_pct=classes,
-        limiters=occupancy_limiters(profile),
+        limiters=limiters,
         verdict=judge({**figures, **extras}, stalls),
         missing=_missing(profile, figures, stalls, options),
     )
@@ -127,6 +151,27 @@ def occupancy_limiters(profile: KernelProfile) -> tuple[str, ...]:
         return ()
     lowest = min(limits.values())
     return tuple(label for label, value in limits.items() if value == lowest)
+
+
+def _computed_occupancy(profile: KernelProfile) -> Occupancy | None:
+    """Compute what the source does not tell; None when it lacks geometry, registers or GPU."""
+    shared = profile.shared_mem
+    if profile.block is None or profile.registers is None or profile.gpu.cc is None:
+        return None
+    if shared.static_bytes is None or shared.dynamic_bytes is None:
+        return None
+    try:
+        arch = architecture(profile.gpu.cc)
+        return occupancy(
+            arch,
+            threads_per_block=profile.block.total,
+            registers=profile.registers,
+            static_shared_bytes=shared.static_bytes,
+            dynamic_shared_bytes=shared.dynamic_bytes,
+        )
+    except UsageError:
+        # A GPU that the table lacks, or a launch that no GPU could run.
+        return None
 
 
 def _missing(

@@ -6,6 +6,7 @@ first.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -189,7 +190,9 @@ def _total(profile: KernelProfile, metric: str) -> float | None:
     instances = profile.instances.get(metric)
     if instances is None:
         return None
-    return float(sum(v for v in instances.values if isinstance(v, (int, float))))
+    total = math.fsum(v for v in instances.values if isinstance(v, (int, float)))
+    # One unknown count leaves the sum unknown.
+    return total if math.isfinite(total) else None
 
 
 def _remedy(profile: KernelProfile, row: Row) -> str:

@@ -27,6 +27,7 @@ def launch_table(analyses: Sequence[LaunchAnalysis], *, top: int) -> Table:
     """Return Table V with one column per launch, as the paper prints it."""
     rows: list[list[Cell]] = [
         ["Source", *(str(a.profile.source) for a in analyses)],
+        ["GPU", *(_gpu(a.profile) for a in analyses)],
         ["Launch", *(_launch(a.profile) for a in analyses)],
         ["Grid x block", *(_geometry(a.profile) for a in analyses)],
         ["Duration", *(duration(a.profile.duration_ns) for a in analyses)],
@@ -260,6 +261,14 @@ def _launch(profile: KernelProfile) -> str:
     position = profile.origin.partition("#")[2]
     place = f"#{position}" if position else profile.origin
     return f"{place} ({profile.launches}x)" if profile.launches > 1 else place
+
+
+def _gpu(profile: KernelProfile) -> str | None:
+    name = profile.gpu.name
+    if name is None:
+        return profile.gpu.arch
+    short = name.removeprefix("NVIDIA ").removeprefix("GeForce ")
+    return f"{short} ({profile.gpu.arch})" if profile.gpu.arch else short
 
 
 def _geometry(profile: KernelProfile) -> str | None:

@@ -52,7 +52,7 @@ class NcuRepReader:
         ReportError
             One of its subclasses, for whatever is wrong with the content.
         """
-        path = str(candidate.path)
+        path = candidate.path.name
         with _content(candidate, limits) as data:
             parts = list(blocks(data, limits))
             context = _context(data, parts, path, limits)
