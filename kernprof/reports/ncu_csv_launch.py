@@ -208,9 +208,8 @@ def finish(builder: LaunchBuilder, origin: str, limits: Limits) -> KernelProfile
     metrics = {
         metric: clean(value, limits.name_chars) if isinstance(value, str) else value
         for metric, value in builder.metrics.items()
-        if not metric.startswith(_DEVICE_ATTRIBUTE)
     }
-    if not metrics:
+    if len(metrics) == len(attributes):
         raise DamagedReportError(
             f"launch {name.kernel!r} has no metric value; it was profiled without metrics, or the "
             "table is cut",
