@@ -16,7 +16,7 @@ from kernprof.cli.output import (
     terminal_width,
     use_color,
 )
-from kernprof.errors import InputError, UsageError
+from kernprof.errors import CubinError, InputError, UnavailableError, UsageError
 from kernprof.metrics.stall_reasons import ClassMap
 from kernprof.profile import KernelProfile
 from kernprof.stalls.analysis import LaunchAnalysis, StallOptions, analyse
@@ -56,8 +56,8 @@ def stalls(
     classes: Annotated[
         ClassMap,
         typer.Option(
-            help="How reasons become classes. paper: as in nvprof and Table V (waiting for shared memory "
-            "is an instruction dependency, full queues are others); extended: by cause."
+            help="How reasons become classes. paper: as in nvprof and Table V (a wait for shared "
+            "memory is an instruction dependency, full queues are others); extended: by cause."
         ),
     ] = ClassMap.PAPER,
     family: Annotated[
@@ -191,10 +191,14 @@ def _lines_record(profile: KernelProfile) -> list[dict[str, Any]] | None:
 
 
 def _instructions(profile: KernelProfile) -> LineTable | None:
-    from kernprof.reports.disasm import instructions
+    from kernprof.stalls.code import instructions
     from kernprof.stalls.lines import instruction_table
 
-    table = instruction_table(profile, instructions)
+    try:
+        table = instruction_table(profile, instructions)
+    except (CubinError, UnavailableError) as error:
+        notice(f"{profile.origin}: instructions are told by their offset only: {error}")
+        table = instruction_table(profile)
     if table is None:
         notice(
             f"{profile.origin}: no stall samples per instruction; collect them with ncu "
