@@ -12,6 +12,7 @@ from math import isclose
 from types import MappingProxyType
 from typing import Any
 
+from kernprof.errors import ShapeError
 from kernprof.networks.ir import (
     LRN,
     Activation,
@@ -132,6 +133,8 @@ def translate(node: Node) -> list[Step]:
     ------
     UnknownNodeError
         The operator, or the mode it is used in, isn't modelled.
+    ShapeError
+        Its weights don't fit the image.
     """
     if node.op_type not in _TRANSLATORS:
         raise UnknownNodeError(node.op_type)
@@ -142,12 +145,20 @@ def _conv(node: Node) -> list[Step]:
     weights = node.sizes(1)
     if len(weights) != 4 or node.images[1]:
         raise node.fail(f"weights of {len(weights)} dimensions, or computed ones")
+    groups = node.attributes.get("group", 1)
+    image = node.sizes(0)
+    if len(image) != 4:
+        raise node.fail(f"an image of {len(image)} dimensions")
+    if weights[1] * groups != image[1]:
+        raise ShapeError(
+            f"weights for {weights[1]} x {groups} input channels meet an image of {image[1]}; the "
+            "weights' second dimension times the groups must be the image's channels"
+        )
     kernel = (weights[2], weights[3])
     stride, dilation = node.pair("strides", 1), node.pair("dilations", 1)
     pads = _pads(node, kernel, stride, dilation)
     padding, pad = _symmetric(pads)
     bias = len(node.images) > 2
-    groups = node.attributes.get("group", 1)
     op = Convolution(weights[0], kernel, stride, pad, dilation, groups, bias)
     return [*padding, Step(op)]
 
@@ -182,14 +193,25 @@ def _gemm(node: Node) -> list[Step]:
     weights = node.sizes(1)
     if len(weights) != 2 or node.images[1] or node.attributes.get("transA", 0):
         raise node.fail("computed weights, or a transposed image")
-    features = weights[0] if node.attributes.get("transB", 0) else weights[1]
+    features, inputs = weights if node.attributes.get("transB", 0) else weights[::-1]
+    _check_features(node, inputs)
     return [Step(InnerProduct(features, bias=len(node.images) > 2))]
 
 
 def _matmul(node: Node) -> list[Step]:
     if node.image_inputs() != [0] or node.rank(0) != 2 or node.rank(1) != 2:
         raise node.fail("other than image times weights")
+    _check_features(node, node.sizes(1)[0])
     return [Step(InnerProduct(node.sizes(1)[1], bias=False))]
+
+
+def _check_features(node: Node, inputs: int) -> None:
+    image = node.sizes(0)
+    if len(image) != 2 or image[1] != inputs:
+        raise ShapeError(
+            f"weights for {inputs} inputs meet a matrix of {' x '.join(map(str, image))}; the "
+            "matrix must have as many columns as the weights have inputs"
+        )
 
 
 def _batch_norm(node: Node) -> list[Step]:

@@ -216,6 +216,8 @@ class _Reader:
         except UnknownNodeError as error:
             self._opaque(proto, label, error.variant, sources, where)
             return
+        except ShapeError as error:
+            raise NetworkFileError(f"{where} ({proto.op_type} {label!r}): {error}") from error
         self._chain(proto, label, steps, sources, where)
 
     def _chain(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from kernprof.errors import ShapeError
+from kernprof.errors import ShapeError, UnknownNameError
 from kernprof.networks.build import NetworkBuilder
 from kernprof.networks.ir import Engine, Layer, Pair, Shape
 
@@ -22,7 +22,7 @@ class LayerType(StrEnum):
 
 
 def single_layer(
-    kind: LayerType,
+    kind: LayerType | str,
     *,
     in_channels: int,
     out_channels: int | None = None,
@@ -61,13 +61,18 @@ def single_layer(
 
     Raises
     ------
+    UnknownNameError
+        There is no such kind.
     ShapeError
         An option contradicts the kind, or the shapes break a rule.
     """
+    if kind not in list(LayerType):
+        raise UnknownNameError("kind of layer", kind, list(LayerType))
+    kind = LayerType(kind)
     height, width = (size, size) if isinstance(size, int) else size
     if in_channels < 1 or height < 1 or width < 1:
         raise ShapeError(f"input {in_channels}x{height}x{width}: every extent must be at least 1")
-    net = NetworkBuilder(str(kind), Shape(in_channels, height, width), "given on the command line")
+    net = NetworkBuilder(str(kind), Shape(in_channels, height, width), "given by shape")
     name = str(kind)
     if kind in (LayerType.BATCHNORM, LayerType.SCALE):
         _reject(kind, out_channels not in (None, in_channels), "other output than input channels")
