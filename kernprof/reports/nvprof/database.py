@@ -202,7 +202,7 @@ class Database:
             while True:
                 try:
                     row = cursor.fetchone()
-                except (sqlite3.Error, OverflowError) as error:
+                except (sqlite3.Error, OverflowError, UnicodeError) as error:
                     raise self._failure(error) from None
                 if row is None:
                     return
@@ -211,7 +211,7 @@ class Database:
     def _execute(self, statement: str, values: Sequence[int] = ()) -> sqlite3.Cursor:
         try:
             return self._connection.execute(statement, tuple(values))
-        except (sqlite3.Error, sqlite3.Warning, OverflowError) as error:
+        except (sqlite3.Error, sqlite3.Warning, OverflowError, UnicodeError) as error:
             raise self._failure(error) from None
 
     def _failure(self, error: Exception) -> DamagedReportError | LimitExceededError:

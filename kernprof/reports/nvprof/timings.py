@@ -106,9 +106,7 @@ class Summary:
         )
         calls = _count(row, "Calls")
         _check_times(row, calls, whole, average, low, high)
-        name = row.get("Name")
-        if not name:
-            raise DamagedReportError("a row without a name", where=f"line {row.line}")
+        name = _name(row)
         if name.startswith("["):
             self.copies += 1
             return
@@ -175,9 +173,7 @@ class Trace:
         DamagedReportError
             Values that are none.
         """
-        name = _CORRELATION.sub("", row.get("Name"))
-        if not name:
-            raise DamagedReportError("a row without a name", where=f"line {row.line}")
+        name = _CORRELATION.sub("", _name(row))
         if name.startswith("["):
             self.copies += 1
             return
@@ -233,6 +229,29 @@ class Trace:
         if not self.copies:
             return []
         return [f"{self.copies} copies, memsets and memory events of the trace are left out"]
+
+
+def _name(row: Row) -> str:
+    """Return the row's name.
+
+    Raises
+    ------
+    DamagedReportError
+        No name, or a last line without line break whose name can't be seen to be whole.
+    """
+    name = row.get("Name")
+    if not name:
+        raise DamagedReportError("a row without a name", where=f"line {row.line}")
+    if not row.ended and row.header.titles[-1] == "Name":
+        brackets = [name.count(mark) for mark in "()[]<>{}"]
+        balanced = all(brackets[index] == brackets[index + 1] for index in range(0, 8, 2))
+        if not balanced or name[-1] not in ")]>":
+            raise DamagedReportError(
+                f"the last row ends without line break in {clean(name, 40)!r}: the file is cut, or "
+                "needs a line break",
+                where=f"line {row.line}",
+            )
+    return name
 
 
 def _required(row: Row, title: str, kind: str) -> Printed:
