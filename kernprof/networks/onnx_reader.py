@@ -166,7 +166,7 @@ class _Reader:
     def __init__(self, model: ModelProto, origin: str) -> None:
         graph = model.graph
         self._graph: GraphProto = graph
-        self._net = NetworkBuilder(graph.name or Path(origin).stem, None, origin)
+        self._net = NetworkBuilder(_text(graph.name) or Path(origin).stem, None, origin)
         self._dims = _known_dims(graph)
         self._constants = _constants(graph)
         self._layers: dict[str, int] = {}
@@ -177,7 +177,7 @@ class _Reader:
         for value in self._graph.input:
             if value.name not in self._constants:
                 position = self._net.add(
-                    self._net.free_name(value.name), Input(self._shape(value.name)), ()
+                    self._net.free_name(_text(value.name)), Input(self._shape(value.name)), ()
                 )
                 self._layers[value.name] = position
         if not self._layers:
@@ -203,14 +203,14 @@ class _Reader:
                 self._constants.setdefault(output, value)
             return
         node = Node(
-            proto.op_type,
+            _text(proto.op_type),
             _attributes(proto),
             tuple(self._constants.get(name) for name in proto.input),
             tuple(self._dims.get(name) for name in proto.input),
             tuple(name in self._layers for name in proto.input),
             self._output_dims(proto),
         )
-        label = proto.name or (proto.output[0] if proto.output else proto.op_type)
+        label = _text(proto.name or (proto.output[0] if proto.output else proto.op_type))
         try:
             steps = translate(node)
         except UnknownNodeError as error:
@@ -319,6 +319,11 @@ def _attributes(proto: NodeProto) -> dict[str, Any]:
         AttributeProto.STRING: lambda item: item.s.decode("utf-8", "replace"),
     }
     return {item.name: readers[item.type](item) for item in proto.attribute if item.type in readers}
+
+
+def _text(value: str | bytes) -> str:
+    """Return a string field as text: protobuf leaves it as bytes where it isn't valid UTF-8."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
 def _elements(dims: Sequence[int]) -> int:

@@ -261,6 +261,12 @@ def test_contradictions_are_refused():
         read(huge)
 
 
+def test_names_that_are_no_text():
+    content = model([helper.make_node("Relu", ["image"], ["out"], name="XYZW")]).SerializeToString()
+    network = network_from_onnx(content.replace(b"XYZW", b"X\xff\xfeW"), "m.onnx")
+    assert network.layers[-1].name == "X\ufffd\ufffdW"
+
+
 def test_limits(tmp_path):
     proto = model([helper.make_node("Relu", ["image"], ["out"])])
     with pytest.raises(NetworkFileError, match="1 nodes; at most 0"):
