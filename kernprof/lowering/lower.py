@@ -28,6 +28,7 @@ from kernprof.networks.ir import (
     Network,
     Opaque,
     Scale,
+    Softmax,
     Unsupported,
 )
 
@@ -111,7 +112,7 @@ def lower_network(network: Network, options: LoweringOptions = DEFAULTS) -> Lowe
         A tensor is too large for 32-bit indices, or the lowering's kernels don't cover a layer.
     """
     needs = _gradient_needs(network, options)
-    readers = _gradient_readers(network, needs)
+    readers = _gradient_readers(network, needs, options)
     launches: list[Launch] = []
     for direction in options.directions:
         backward = direction is Direction.BACKWARD
@@ -152,25 +153,48 @@ def _gradient_needs(network: Network, options: LoweringOptions) -> list[tuple[bo
     """For each layer and input, whether the gradient of that input is computed.
 
     An input needs one when a parameter that is learned lies before it: statistics of BatchNorm
-    don't count (their learning rate is 0).
+    don't count (their learning rate is 0). Left to itself, Caffe computes them only for layers that
+    lead to a loss.
     """
+    if options.data_gradients is None and options.lowering is Lowering.CAFFE:
+        taking_part = _before_a_loss(network)
+    else:
+        taking_part = [options.wants_data_gradients] * len(network.layers)
     depends: list[bool] = []
     needs: list[tuple[bool, ...]] = []
-    for layer in network.layers:
+    for layer, takes_part in zip(network.layers, taking_part, strict=True):
         inputs = tuple(depends[source] for source in layer.inputs)
         learned = isinstance(layer.op, Convolution | InnerProduct | Scale)
         depends.append(learned or any(inputs))
-        needs.append(inputs if options.wants_data_gradients else (False,) * len(inputs))
+        needs.append(inputs if takes_part else (False,) * len(inputs))
     return needs
 
 
-def _gradient_readers(network: Network, needs: Sequence[tuple[bool, ...]]) -> list[int]:
-    """For each layer, how many inputs of later layers send a gradient to its output."""
-    readers = [0] * len(network.layers)
-    for layer, wanted in zip(network.layers, needs, strict=True):
-        for source, need in zip(layer.inputs, wanted, strict=True):
-            readers[source] += need
-    return readers
+def _before_a_loss(network: Network) -> list[bool]:
+    """For each layer, whether it is a loss or its output reaches one."""
+    found = [isinstance(layer.op, Softmax) and layer.op.loss for layer in network.layers]
+    for position in reversed(range(len(network.layers))):
+        if found[position]:
+            for source in network.layers[position].inputs:
+                found[source] = True
+    return found
+
+
+def _gradient_readers(
+    network: Network, needs: Sequence[tuple[bool, ...]], options: LoweringOptions
+) -> list[int]:
+    """For each layer, how many gradients of its output are added up.
+
+    Caffe's Split adds those of all readers as soon as one is wanted, also a score's, which is 0.
+    """
+    wanted = [0] * len(network.layers)
+    for layer, needed in zip(network.layers, needs, strict=True):
+        for source, need in zip(layer.inputs, needed, strict=True):
+            wanted[source] += need
+    if options.lowering is not Lowering.CAFFE:
+        return wanted
+    readers = [len(found) for found in network.consumers()]
+    return [count if some else 0 for count, some in zip(readers, wanted, strict=True)]
 
 
 def _split(layer: Layer, options: LoweringOptions, readers: int) -> Iterator[Launch]:

@@ -30,9 +30,9 @@ class LoweringOptions:
         Overrides where BatchNorm takes its statistics from: True from the batch, False from the
         stored ones; None as the network says (``BatchNorm.global_stats``).
     data_gradients
-        Whether gradients of the layers' inputs are computed. None: not with ``caffe``, which
-        without a loss layer computes parameter gradients only (``Net::Init`` of BVLC/caffe);
-        otherwise for all inputs that depend on a parameter.
+        Whether gradients of the layers' inputs are computed, for all inputs that depend on a
+        parameter. None: with ``caffe`` only in layers that lead to a loss layer, so in a deploy
+        file nowhere (``Net::Init`` of BVLC/caffe); with the other lowerings everywhere.
     sgemm, depthwise, pointwise
         Which of the registry's variants stand for the matrix product and the direct kernels.
     """
@@ -65,7 +65,7 @@ class LoweringOptions:
 
     @property
     def wants_data_gradients(self) -> bool:
-        """Whether gradients of the layers' inputs are computed."""
+        """Whether gradients of inputs are computed, for a layer that leads to no loss."""
         if self.data_gradients is None:
             return self.lowering is not Lowering.CAFFE
         return self.data_gradients

@@ -408,6 +408,28 @@ class TestNetworks:
         assert "conv_implicit_gemm_backward_data" in kernels["branch0"]
         assert "relu_backward" in kernels["relu"]
 
+    def test_a_loss_brings_data_gradients(self):
+        """As Net::Init decides it; the scores beside the loss only lengthen the sum."""
+        net = NetworkBuilder("n", Shape(3, 8, 8), "test")
+        net.conv("conv", 4, 3, bias=False)
+        features = net.act("relu")
+        scores = net.fc("fc", 10, bias=False)
+        net.add("loss", Softmax(loss=True), [scores])
+        net.add("top1", Accuracy(), [scores])
+        net.add("top5", Accuracy(), [scores])
+        net.add("aside", Activation(), [features])
+        backward = {}
+        for launch in lower_network(net.build(), LoweringOptions(direction=B)).launches:
+            backward.setdefault(launch.layer, []).append(launch.kernel)
+        assert backward == {
+            # Read by the loss and two scores; then its own weight and data gradients.
+            "fc": ["ew_add", "ew_axpy", "gemmk1", "gemv2N"],
+            "loss": ["ew_copy", "softmax_loss_backward", "ew_scale"],
+            # Read by the fully connected layer and by one that leads to no loss.
+            "relu": ["ew_add", "relu_backward"],
+            "conv": ["conv_implicit_gemm_backward_weight", "sync_empty"],
+        }
+
     def test_what_is_not_modelled_is_listed(self):
         net = NetworkBuilder("n", Shape(3, 8, 8), "test")
         net.add("mystery", Opaque("Erf", Shape(3, 8, 8)), [0])
