@@ -32,6 +32,7 @@ from kernprof.networks.ir import (
     Unsupported,
 )
 from kernprof.networks.published import Published, published_for
+from kernprof.networks.registry import is_known
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,8 @@ class NetworkReport:
     figures
         The counts rounded as the paper's Table II rounds; None where a ratio would divide by 0.
     published
-        The paper's figures, None for a network that isn't in it. They hold for the ``netscope``
-        counter.
+        The paper's figures, None for a network that isn't in it, or that has the name of one but
+        other layers. They hold for the ``netscope`` counter.
     intensity_flop_per_byte
         Arithmetic intensity of the forward pass, layer by layer, batch size 1, float32.
     weights_bytes, activations_bytes
@@ -155,7 +156,7 @@ def network_report(
         counter=counter,
         counts=counts,
         figures=paper_figures(counts) if ratios_exist else None,
-        published=published_for(network.name),
+        published=published_for(network.name) if is_known(network) else None,
         intensity_flop_per_byte=network_intensity(network, dtype=dtype),
         weights_bytes=bytes_of(sum(stored_params(layer) for layer in network.layers), dtype),
         activations_bytes=bytes_of(counts.activations, dtype),

@@ -24,7 +24,13 @@ from kernprof.networks.counters import (
 from kernprof.networks.files import read_network, resolve_network
 from kernprof.networks.ir import Engine, Layer, Network, Shape, Unsupported
 from kernprof.networks.published import PAPER, Published, published, published_for
-from kernprof.networks.registry import PAPER_NETWORKS, canonical_name, load_network, network_names
+from kernprof.networks.registry import (
+    PAPER_NETWORKS,
+    canonical_name,
+    is_known,
+    load_network,
+    network_names,
+)
 from kernprof.networks.single import LayerType, single_layer
 
 __all__ = [
@@ -46,6 +52,7 @@ __all__ = [
     "canonical_name",
     "count_layer",
     "count_network",
+    "is_known",
     "layer_intensity",
     "layer_traffic_bytes",
     "load_network",

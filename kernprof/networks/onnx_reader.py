@@ -166,7 +166,7 @@ class _Reader:
     def __init__(self, model: ModelProto, origin: str) -> None:
         graph = model.graph
         self._graph: GraphProto = graph
-        self._net = NetworkBuilder(_text(graph.name) or Path(origin).stem, None, origin)
+        self._net = NetworkBuilder(Path(origin).stem, None, origin)
         self._dims = _known_dims(graph)
         self._constants = _constants(graph)
         self._layers: dict[str, int] = {}

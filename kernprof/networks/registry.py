@@ -106,5 +106,10 @@ def load_network(name: str) -> Network:
     return _BUILDERS[canonical_name(name)]()
 
 
+def is_known(network: Network) -> bool:
+    """Whether a network has the name and the very layers of a known one."""
+    return network.name in _BUILDERS and _BUILDERS[network.name]().layers == network.layers
+
+
 def _fold(name: str) -> str:
     return "".join(character for character in name.lower() if character.isalnum())

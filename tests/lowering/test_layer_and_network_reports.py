@@ -15,6 +15,7 @@ from kernprof.lowering import (
     network_report,
 )
 from kernprof.networks import Counter, load_network, single_layer
+from kernprof.networks.build import NetworkBuilder
 from kernprof.networks.ir import Shape
 
 
@@ -37,6 +38,12 @@ def test_network_without_them():
     assert report.published_shares_pct is None
     assert report.launches is None
     assert report.weights_bytes == 2 * report.counts.params
+
+
+def test_a_name_alone_brings_no_published_figures():
+    net = NetworkBuilder("AlexNet", Shape(3, 224, 224), "mine.prototxt")
+    net.fc("fc", 10)
+    assert network_report(net.build()).published is None
 
 
 def test_layer_of_a_network():
