@@ -10,6 +10,8 @@ META   := pyproject.toml setup.py
 
 demo: $(RUN)
 	@$(BIN)/kernprof stalls traces/paper-table5-p100.nvprof.csv
+	@echo
+	@$(BIN)/kernprof network mobilenet --launches
 
 test: $(DEV)
 	$(BIN)/python -m pytest -n auto $(PYTEST_ARGS)

@@ -51,7 +51,7 @@ def decode(raw: bytes, limit: int) -> str:
 
 
 def quote_bytes(raw: bytes, count: int = 8) -> str:
-    """Return the first ``count`` bytes in hex, and as text where all of them are printable ASCII."""
+    """Return the first ``count`` bytes in hex, and as text where they are printable ASCII."""
     first = raw[:count]
     shown = first.hex(" ")
     if first and all(0x20 <= byte < 0x7F for byte in first):

@@ -139,7 +139,7 @@ def _without_stalls(compute: float | None, memory: float | None) -> str:
     reached = max(x for x in (compute, memory) if x is not None)
     return (
         f"no unit passes {reached:.0f} % of peak, so latency bounds it, but without stall reasons "
-        "nothing tells which: collect --section WarpStateStats"
+        "nothing tells which"
     )
 
 

@@ -9,6 +9,7 @@ from kernprof.profile import KernelProfile
 from kernprof.stalls.analysis import LaunchAnalysis
 from kernprof.stalls.figures import Figure
 from kernprof.stalls.lines import Line, LineTable
+from kernprof.stalls.verdict import Bound
 from kernprof.view.document import launch_record, stall_base, table_v_record
 from kernprof.view.table import Cell, Table, number
 
@@ -56,9 +57,11 @@ def launch_notes(analyses: Sequence[LaunchAnalysis]) -> list[str]:
     """Return what stands under the tables: verdicts, how stalls were counted, what is missing."""
     lines: list[str] = []
     for analysis in analyses:
+        bound = analysis.verdict.bound
+        what = "what bounds it is unknown" if bound is Bound.UNKNOWN else f"bound by {bound}"
         lines.append(
-            f"{_heading(analysis.profile)} [{analysis.profile.origin}]: bound by "
-            f"{analysis.verdict.bound}: {analysis.verdict.evidence}."
+            f"{_heading(analysis.profile)} [{analysis.profile.origin}]: {what}: "
+            f"{analysis.verdict.evidence}."
         )
     lines += _counting(analyses)
     lines += _collected("Missing", [(m.metric, m.hint) for a in analyses for m in a.missing])

@@ -8,7 +8,7 @@ kept.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kernprof.errors import (
     DamagedReportError,
@@ -17,7 +17,7 @@ from kernprof.errors import (
     UnknownFormatError,
     UnsupportedVersionError,
 )
-from kernprof.profile import Report
+from kernprof.profile import KernelProfile, Report, Source
 from kernprof.reports.base import Candidate, Limits
 from kernprof.reports.lines import VALUE_CELLS, head_lines, is_log_line
 from kernprof.reports.nvprof.counters import CounterTable
@@ -32,6 +32,8 @@ _OURS = (
     "Metric result:",
     "Event result:",
 )
+# Our own log lines, in tables of printed figures: "==kernprof== source: published".
+_PROVENANCE = "kernprof=="
 _MESSAGE_CHARS = 300
 _MESSAGES = 5
 
@@ -45,6 +47,7 @@ class _Findings:
     trace: Trace = field(default_factory=Trace)
     formats: dict[str, None] = field(default_factory=dict)
     messages: list[str] = field(default_factory=list)
+    provenance: dict[str, list[str]] = field(default_factory=dict)
 
 
 class NvprofOutputReader:
@@ -82,7 +85,7 @@ class NvprofOutputReader:
             More launches or values than the limits allow.
         """
         found = _gather(candidate, limits)
-        name = str(candidate.path)
+        name = candidate.path.name
         timed = len(found.counters) + len(found.summary)
         profiles = (
             *found.counters.profiles(name, limits),
@@ -91,6 +94,8 @@ class NvprofOutputReader:
         )
         if not profiles:
             raise _nothing(found)
+        if found.provenance.get("source") == [str(Source.PUBLISHED)]:
+            profiles = tuple(_published(profile, found.provenance) for profile in profiles)
         return Report(
             path=str(candidate.path),
             format=f"nvprof {', '.join(found.formats)}",
@@ -125,6 +130,12 @@ def _gather(candidate: Candidate, limits: Limits) -> _Findings:
 def _heading(found: _Findings, heading: Heading, section: str) -> str:
     """Take a log line and return the section that the lines after it belong to."""
     text = heading.text
+    if text.startswith(_PROVENANCE):
+        key, _, value = text.removeprefix(_PROVENANCE).partition(":")
+        said = found.provenance.setdefault(clean(key.strip(), _MESSAGE_CHARS), [])
+        if len(said) < _MESSAGES:
+            said.append(clean(value.strip(), _MESSAGE_CHARS))
+        return section
     if text.startswith("NVPROF is profiling process"):
         found.counters.new_run()
         found.summary.close()
@@ -143,6 +154,17 @@ def _heading(found: _Findings, heading: Heading, section: str) -> str:
         found.summary.close()
         return text.rstrip(": ")
     return section
+
+
+def _published(profile: KernelProfile, provenance: dict[str, list[str]]) -> KernelProfile:
+    """Label figures that somebody printed: no profiler was read, so none is named."""
+    cited = tuple(f"published in {origin}" for origin in provenance.get("origin", ()))
+    return replace(
+        profile,
+        source=Source.PUBLISHED,
+        collector=None,
+        notes=(*profile.notes, *cited, *provenance.get("note", ())),
+    )
 
 
 def _header(found: _Findings, header: Header, section: str) -> None:
