@@ -136,22 +136,23 @@ def _survey(candidate: Candidate, limits: Limits) -> _Survey:
     """Go over the file once: pages, log lines, and how numbers are written."""
     survey = _Survey()
     header: Header | None = None
-    units: dict[int, Unit] | None = None
+    kinds: list[tuple[int, Whole]] | None = None
     for item in scan(candidate, limits):
         if isinstance(item, Header):
-            header, units = item, None
+            header, kinds = item, None
             survey.pages.append(item.page)
         elif isinstance(item, Line):
             _survey_line(survey, item)
         elif header is not None:
             if header.page is Page.RAW:
-                if units is None:
+                if kinds is None:
                     units = _unit_row(header, item)
+                    kinds = [
+                        (index, _whole_kind(name, units[index])) for index, name in header.metrics
+                    ]
                     continue
-                for index, metric in header.metrics:
-                    survey.evidence.add(
-                        item.cells[index].strip(), item.line, _whole_kind(metric, units[index])
-                    )
+                for index, kind in kinds:
+                    survey.evidence.add(item.cells[index].strip(), item.line, kind)
             else:
                 unit = parse_unit(item.get(header, "Metric Unit"))
                 metric = name_of(item.get(header, "Metric Name"), unit).metric
@@ -206,19 +207,23 @@ def _launches(
 ) -> Iterator[LaunchBuilder]:
     """Yield the launches of all tables in file order."""
     header: Header | None = None
-    units: dict[int, Unit] | None = None
+    columns: list[tuple[int, Naming, Unit]] | None = None
     open_launches: dict[tuple[str, ...], LaunchBuilder] = {}
     count = values = 0
     for item in scan(candidate, limits):
         if isinstance(item, Header):
             yield from open_launches.values()
             open_launches = {}
-            header, units = item, None
+            header, columns = item, None
             continue
         if isinstance(item, Line) or header is None:
             continue
-        if header.page is Page.RAW and units is None:
+        if header.page is Page.RAW and columns is None:
             units = _unit_row(header, item)
+            columns = [
+                (index, Naming(metric, known=True), units[index])
+                for index, metric in header.metrics
+            ]
             continue
         key = tuple(item.get(header, title) for title in _IDENTITY)
         builder = open_launches.get(key)
@@ -234,17 +239,10 @@ def _launches(
                 f"two rows for the launch with ID {item.get(header, 'ID')!r}",
                 where=f"line {item.line}",
             )
-        if units is not None and header.page is Page.RAW:
-            for index, metric in header.metrics:
-                _add(
-                    builder,
-                    Naming(metric, known=True),
-                    item.cells[index].strip(),
-                    units[index],
-                    number_format,
-                    item.line,
-                    notices,
-                )
+        if columns is not None:
+            for index, naming, unit in columns:
+                text = item.cells[index].strip()
+                _add(builder, naming, text, unit, number_format, item.line, notices)
             builder.printed.clear()
             values += len(builder.metrics)
         else:

@@ -89,7 +89,7 @@ class LaunchBuilder:
                     where=f"line {line}",
                 )
         self.printed[metric] = (text, unit.text)
-        instanced = _INSTANCES.fullmatch(text)
+        instanced = _INSTANCES.fullmatch(text) if text[-1] == ")" else None
         if instanced is not None and text[0] in "+-.,0123456789":
             text = instanced.group(1)
             self.with_instances += 1

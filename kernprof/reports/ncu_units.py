@@ -51,7 +51,7 @@ class Unit:
     @property
     def scaled(self) -> bool:
         """Whether values in it are multiples or parts of the base unit."""
-        return self.factor != 1
+        return self.factor.numerator != self.factor.denominator
 
 
 @lru_cache(maxsize=1024)

@@ -21,6 +21,9 @@ _APOSTROPHES = "'\u2019"
 _NUMBER = re.compile(
     rf"([+-]?)([0-9.,{_SPACES}{_APOSTROPHES}]*[0-9][0-9.,{_SPACES}{_APOSTROPHES}]*)([eE][+-]?\d{{1,4}})?"
 )
+_GROUPED = re.compile(rf"[0-9]{{1,3}}(?:([.,{_SPACES}{_APOSTROPHES}])[0-9]{{3}})(?:\1[0-9]{{3}})*")
+_POINT = re.compile(r"[+-]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)\.(?:[0-9]{1,2}|[0-9]{4,})")
+"""A number with a decimal point that can't be read otherwise: most cells of most files."""
 _PLAIN = re.compile(r"[+-]?[0-9]{1,300}")
 _NOT_FINITE = {
     "nan": math.nan,
@@ -97,16 +100,10 @@ def _ungroup(whole: str, group: str) -> str:
         return whole
     if not whole:
         return "0"
-    for mark in (group, *_SPACES, *_APOSTROPHES):
-        parts = whole.split(mark)
-        if (
-            len(parts) > 1
-            and all(part.isdecimal() for part in parts)
-            and 1 <= len(parts[0]) <= 3
-            and all(len(part) == 3 for part in parts[1:])
-        ):
-            return "".join(parts)
-    raise ValueError(whole)
+    match = _GROUPED.fullmatch(whole)
+    if match is None or match.group(1) not in (group, *_SPACES, *_APOSTROPHES):
+        raise ValueError(whole)
+    return whole.replace(match.group(1), "")
 
 
 class _Role(Enum):
@@ -135,6 +132,9 @@ class FormatEvidence:
             percentage: both can settle ``1,234``.
         """
         if _PLAIN.fullmatch(text) or len(text) > _MAX_CHARS:
+            return
+        if _POINT.fullmatch(text):
+            self._note(".", _Role.DECIMAL, line, text)
             return
         match = _NUMBER.fullmatch(text)
         if match is None:
@@ -194,7 +194,8 @@ class FormatEvidence:
         return NumberFormat(".")
 
     def _note(self, mark: str, role: _Role, line: int, text: str) -> None:
-        self._seen.setdefault((mark, role), (line, text))
+        if (mark, role) not in self._seen:
+            self._seen[mark, role] = line, text
 
     def _votes(self, mark: str, role: _Role) -> tuple[int, str] | None:
         return self._seen.get((mark, role))
