@@ -127,8 +127,12 @@ class Launch:
 
     @property
     def family(self) -> str:
-        """Family under which tables count it ("gemv2T")."""
-        return kernel_spec(self.kernel).family
+        """Family under which tables count it ("gemv2T").
+
+        Copies and fills of the runtime are families of their own, "memcpy" and "memset": profilers
+        list them apart, and they are no kernels.
+        """
+        return kernel_spec(self.kernel).family if self.api is Api.KERNEL else str(self.api)
 
     @property
     def stand_in(self) -> bool:
