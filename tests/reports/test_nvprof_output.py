@@ -236,6 +236,27 @@ def test_summary_as_text(read) -> None:
     assert (profile.kernel, profile.launches, profile.duration_ns) == ("sum_reduction", 2, 10_112.0)
 
 
+def test_summary_with_normalized_units(read) -> None:
+    """As ``--normalized-time-unit ms`` prints it."""
+    text = (
+        build.NVPROF_LOG
+        + "            Type  Time(%)      Time     Calls       Avg       Min       Max  Name\n"
+        "                        %        ms                  ms        ms        ms\n"
+        " GPU activities:    91.26  5.813500        18  0.322972  1.47e-03  3.010550"
+        "  [CUDA memcpy HtoD]\n"
+        "                     8.74  0.556848        12  0.046404  6.15e-03  0.214502"
+        "  Kernel(int*, bool*)\n"
+        "      API calls:   100.00  270.4270         6  45.07116  0.011586  269.8889  cudaMalloc\n"
+    )
+    (profile,) = read(text).profiles
+    assert profile.launches == 12
+    assert profile.duration_ns == 46_404.0
+    assert profile.spread == {DURATION: (6150.0, 214_502.0)}
+    misaligned = text.replace("      %        ms", "   %           ms")
+    with pytest.raises(DamagedReportError, match="not a row"):
+        read(misaligned)
+
+
 def test_summary_of_cuda_5_with_bare_names(read) -> None:
     text = (
         "Time(%),Time,Calls,Avg,Min,Max,Name\n"

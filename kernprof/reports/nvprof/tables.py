@@ -8,8 +8,9 @@ CSV
     last column, so the rest of the line is the name). Summaries and traces have a row of units
     below the header.
 text
-    Columns are two or more blanks apart; values carry their units. Metric tables tell device and
-    kernel in lines of their own.
+    Columns are two or more blanks apart; values carry their units, or a row of units stands below
+    the header (``--normalized-time-unit``). Metric tables tell device and kernel in lines of their
+    own.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from kernprof.reports.lines import Line, is_log_line, join_record, read_lines, s
 from kernprof.reports.text import clean
 
 _GAP = re.compile(r" {2,}|\t+")
+_CELL = re.compile(r"\S+(?: \S+)*")
 _DEVICE = re.compile(r'Device "(?P<name>.*)"')
 _KERNEL = re.compile(r"Kernel: (?P<name>.+)")
 _TYPE = re.compile(r"(?P<type>[A-Z][\w ().]*?):\s+(?=[0-9])")
@@ -54,12 +56,16 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The header of a table."""
+    """The header of a table.
+
+    ``ends`` tells where each title ends in its line (text tables only): cells are aligned there.
+    """
 
     line: int
     kind: Kind
     titles: tuple[str, ...]
     is_csv: bool
+    ends: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +125,10 @@ def find_header(text: str, line: int) -> Header | None:
         return None
     if len(set(titles)) != len(titles):
         raise DamagedReportError("two columns have the same title", where=f"line {line}")
-    return Header(line, kind, titles, is_csv)
+    if is_csv:
+        return Header(line, kind, titles, is_csv)
+    ends = tuple(match.end() for match in _CELL.finditer(text))
+    return Header(line, kind, titles, is_csv, ends if len(ends) == len(titles) else ())
 
 
 def _kind(titles: tuple[str, ...]) -> Kind | None:
@@ -202,9 +211,18 @@ class _Table:
             return self._take_csv(line, lines, at_first=at_first)
         if self.header.kind in (Kind.METRICS, Kind.EVENTS):
             return self._take_counter(line)
-        if self.header.kind is Kind.OTHER:
+        if self.header.kind is Kind.OTHER or (at_first and self._take_units(line.text)):
             return None
         return self._take_text(line)
+
+    def _take_units(self, text: str) -> bool:
+        """Take the row of units that ``--normalized-time-unit`` prints; tell whether it is one."""
+        cells = [(match.group(), match.end()) for match in _CELL.finditer(text)]
+        titles = dict(zip(self.header.ends, self.header.titles, strict=False))
+        if not cells or not all(_UNIT.fullmatch(cell) and end in titles for cell, end in cells):
+            return False
+        self._units = {titles[end]: cell for cell, end in cells}
+        return True
 
     def _take_csv(self, line: Line, lines: Iterator[Line], *, at_first: bool) -> Row | None:
         titles = self.header.titles
