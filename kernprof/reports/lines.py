@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import codecs
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kernprof.errors import DamagedReportError, LimitExceededError
@@ -190,8 +190,3 @@ def join_record(first: Line, lines: Iterator[Line], delimiter: str) -> Record:
 def is_log_line(text: str) -> bool:
     """Tell the profiler's own log lines (``==PROF==``, ``==1234==``, ``========``)."""
     return text.lstrip().startswith("==")
-
-
-def unterminated(records: Iterable[Record]) -> bool:
-    """Tell whether one of the records ends where the file ends, inside an unquoted cell."""
-    return any(not record.ended and not record.closed for record in records)
