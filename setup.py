@@ -1,5 +1,5 @@
-"""Entry point for tools that still call ``setup.py``; everything is declared in pyproject.toml."""
+"""Packages are found here because the CUDA sources are a package in a folder of their own."""
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
-setup()
+setup(packages=[*find_packages(include=["kernprof", "kernprof.*"]), "kernprof.kernels"])

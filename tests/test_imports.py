@@ -19,7 +19,7 @@ ROWS = [
     {"metrics", "profile", "devices"},
     {"networks"},
     {"lowering"},
-    {"compile"},
+    {"compile", "library"},
     {"measure", "sim", "reports"},
     {"compare", "stalls", "paper", "sweep", "store", "layers", "health"},
     {"view"},

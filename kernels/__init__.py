@@ -1,0 +1,1 @@
+"""CUDA sources, installed as data; nothing here is imported."""

@@ -1,0 +1,1 @@
+"""Entries of the registry, one module per source file or subject."""
