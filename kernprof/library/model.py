@@ -1,8 +1,8 @@
 """What the registry knows of a kernel.
 
 Every kernel's problem size is a mapping of integer shape parameters (``m``, ``n``, ``batch``, ...),
-named as the lowerings name them. Arguments are device pointers to arrays of float32, int32 or uint32
-and 32-bit scalars, in the kernel's own order.
+named as the lowerings name them. Arguments are device pointers to arrays of 4-byte elements and
+32-bit scalars, in the order of the CUDA function.
 """
 
 from __future__ import annotations

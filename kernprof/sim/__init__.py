@@ -1,0 +1,1 @@
+"""Machine code as data: cubins, disassembly, operands, control codes."""

@@ -1,0 +1,507 @@
+"""Reading a cubin: sections, kernels, parameters, constant banks, relocations, source lines.
+
+A cubin is an ELF file with NVIDIA's own section names and a table of attributes per kernel. The
+layout is described in the public tools that read it: Mesa's NAK compiler, CuAssembler
+(https://github.com/cloudcores/CuAssembler) and the "CUDA Binary Utilities" manual. What can't be
+placed with certainty raises :class:`~kernprof.errors.CubinError`.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kernprof.errors import CubinError
+
+# Attribute codes of .nv.info (EIATTR_*), as the tools named above list them.
+_KPARAM_INFO = 0x17
+_REGCOUNT = 0x2F
+_MIN_STACK_SIZE = 0x12
+_PARAM_CBANK = 0x0A
+_INDIRECT_BRANCH_TARGETS = 0x34
+_REQUIRED_THREADS = 0x10
+
+_R_CUDA_32 = 1
+_R_CUDA_64 = 2
+
+_OLD_OSABI = 51  # cubins made before CUDA 13: SM number in the low byte of the flags
+_SM_SHIFT_NEW = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One kernel parameter.
+
+    Parameters
+    ----------
+    ordinal
+        Position in the parameter list, from 0.
+    offset_bytes
+        Offset from the first parameter.
+    size_bytes
+        Size in the constant bank.
+    """
+
+    ordinal: int
+    offset_bytes: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """A symbol of the ELF file: ``value`` is its offset in section ``section``."""
+
+    index: int
+    name: str
+    section: int
+    value: int
+    size_bytes: int
+    is_function: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalRelocation:
+    """A 4- or 8-byte slot of a constant bank that holds the address of a global variable."""
+
+    bank: int
+    offset_bytes: int
+    size_bytes: int
+    symbol: Symbol
+    addend: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLine:
+    """Where an instruction comes from."""
+
+    file: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class KernelImage:
+    """What the ELF file says about one kernel; the code is that of its whole text section.
+
+    Parameters
+    ----------
+    name
+        Linker symbol.
+    section
+        Index of its ``.text`` section.
+    code
+        Bytes of the section.
+    entry
+        Offset of the kernel in it.
+    registers
+        Registers per thread.
+    shared_bytes
+        Size of the block's shared window: static shared memory, and from sm_90 on the 1 KiB that
+        the system keeps in front of it (the kernel's own variables then start at 0x400).
+    local_bytes
+        Stack frame per thread, called functions included.
+    parameters
+        In ordinal order.
+    parameter_base
+        Offset of the first parameter in constant bank 0.
+    constants
+        Initial content of the constant banks by number; bank 0 is zero except for what the
+        launch writes.
+    relocations
+        Slots of ``constants`` that need the address of a global variable.
+    indirect_targets
+        Targets of each indirect branch by its offset.
+    lines
+        Source position by instruction offset where the line table has one.
+    functions
+        Functions in the section by name: (offset, size).
+    """
+
+    name: str
+    section: int
+    code: bytes
+    entry: int
+    registers: int
+    shared_bytes: int
+    local_bytes: int
+    parameters: tuple[Parameter, ...]
+    parameter_base: int
+    constants: Mapping[int, bytes]
+    relocations: tuple[GlobalRelocation, ...]
+    indirect_targets: Mapping[int, tuple[int, ...]]
+    lines: Mapping[int, SourceLine]
+    functions: Mapping[str, tuple[int, int]]
+    required_block: tuple[int, int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CubinImage:
+    """A parsed cubin.
+
+    Parameters
+    ----------
+    arch
+        ``"sm_80"``.
+    kernels
+        By linker symbol.
+    globals_bytes
+        Initial content of each section of global variables by section index.
+    global_symbols
+        Named variables in these sections.
+    """
+
+    arch: str
+    kernels: Mapping[str, KernelImage]
+    globals_bytes: Mapping[int, bytes]
+    global_symbols: tuple[Symbol, ...]
+
+
+def read_cubin(data: bytes) -> CubinImage:
+    """Parse a cubin.
+
+    Raises
+    ------
+    CubinError
+        The data is no cubin, or uses a structure that this reader doesn't know.
+    """
+    from elftools.common.exceptions import ELFError
+    from elftools.elf.elffile import ELFFile
+
+    if data[:4] != b"\x7fELF":
+        raise CubinError(
+            f"not a cubin: it starts with {data[:4].hex(' ') or 'nothing'}, an ELF file starts "
+            "with 7f 45 4c 46; compile with NVRTC or nvcc -cubin"
+        )
+    try:
+        return _read(ELFFile(io.BytesIO(data)))
+    except (ELFError, struct.error, IndexError, UnicodeDecodeError) as error:
+        raise CubinError(f"damaged cubin: {error}") from error
+
+
+def _read(elf: Any) -> CubinImage:
+    if elf["e_machine"] not in ("EM_CUDA", 190):
+        raise CubinError(f"an ELF file for {elf['e_machine']}, not for an NVIDIA GPU")
+    sections = list(elf.iter_sections())
+    symbols = tuple(_symbols(elf))
+    by_name = {section.name: (index, section) for index, section in enumerate(sections)}
+    regcounts = _file_attributes(by_name, _REGCOUNT)
+    stacks = _file_attributes(by_name, _MIN_STACK_SIZE)
+    kernels = {}
+    for symbol in symbols:
+        if not symbol.is_function or f".nv.info.{symbol.name}" not in by_name:
+            continue
+        if sections[symbol.section].name != f".text.{symbol.name}":
+            continue
+        kernels[symbol.name] = _kernel(symbol, symbols, sections, by_name, regcounts, stacks, elf)
+    global_sections = {
+        index: (bytes(s["sh_size"]) if s["sh_type"] == "SHT_NOBITS" else bytes(s.data()))
+        for index, s in enumerate(sections)
+        if s.name in (".nv.global", ".nv.global.init")
+    }
+    return CubinImage(
+        arch=_arch(elf),
+        kernels=kernels,
+        globals_bytes=global_sections,
+        global_symbols=tuple(
+            s for s in symbols if s.section in global_sections and s.name and s.size_bytes
+        ),
+    )
+
+
+def _arch(elf: Any) -> str:
+    flags = elf["e_flags"]
+    old = elf["e_ident"]["EI_OSABI"] in (_OLD_OSABI, "ELFOSABI_CUDA")
+    number = flags & 0xFF if old else (flags >> _SM_SHIFT_NEW) & 0xFF
+    return f"sm_{number}"
+
+
+def _symbols(elf: Any) -> Iterator[Symbol]:
+    table = elf.get_section_by_name(".symtab")
+    if table is None:
+        raise CubinError("the cubin has no symbol table; compile it without stripping")
+    for index, entry in enumerate(table.iter_symbols()):
+        section = entry["st_shndx"]
+        yield Symbol(
+            index=index,
+            name=entry.name,
+            section=section if isinstance(section, int) else -1,
+            value=entry["st_value"],
+            size_bytes=entry["st_size"],
+            is_function=entry["st_info"]["type"] == "STT_FUNC",
+        )
+
+
+def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Walk an attribute table: (format, code, value) records; formats 1-3 hold 2 bytes inline."""
+    at = 0
+    while at + 4 <= len(data):
+        form, code, value = struct.unpack_from("<BBH", data, at)
+        at += 4
+        if form == 4:
+            yield code, data[at : at + value]
+            at += value
+        elif form in (1, 2, 3):
+            yield code, value.to_bytes(2, "little")
+        else:
+            raise CubinError(f"attribute {code:#x} in format {form}; formats 1 to 4 are known")
+
+
+def _file_attributes(by_name: Mapping[str, tuple[int, Any]], wanted: int) -> dict[int, int]:
+    found = by_name.get(".nv.info")
+    if found is None:
+        return {}
+    return {
+        symbol: value
+        for code, payload in _attributes(found[1].data())
+        if code == wanted
+        for symbol, value in [struct.unpack("<II", payload[:8])]
+    }
+
+
+def _kernel(
+    symbol: Symbol,
+    symbols: tuple[Symbol, ...],
+    sections: list[Any],
+    by_name: Mapping[str, tuple[int, Any]],
+    regcounts: Mapping[int, int],
+    stacks: Mapping[int, int],
+    elf: Any,
+) -> KernelImage:
+    name = symbol.name
+    text = sections[symbol.section]
+    parameters = []
+    base = None
+    indirect: dict[int, tuple[int, ...]] = {}
+    required = None
+    for code, payload in _attributes(by_name[f".nv.info.{name}"][1].data()):
+        if code == _KPARAM_INFO:
+            _, ordinal, offset, packed = struct.unpack("<IHHI", payload)
+            parameters.append(Parameter(ordinal, offset, packed >> 18))
+        elif code == _PARAM_CBANK:
+            _, base, _ = struct.unpack("<IHH", payload)
+        elif code == _REQUIRED_THREADS:
+            x, y, z = struct.unpack("<III", payload[:12])
+            required = (x, y, z)
+        elif code == _INDIRECT_BRANCH_TARGETS:
+            indirect.update(_indirect(payload))
+    if base is None:
+        if parameters:
+            raise CubinError(f"{name}: parameters without a constant bank attribute")
+        base = 0
+    if symbol.index not in regcounts:
+        raise CubinError(f"{name}: the cubin does not tell its register count")
+    shared = by_name.get(f".nv.shared.{name}")
+    relocations = tuple(_relocations(name, symbols, sections, by_name))
+    return KernelImage(
+        name=name,
+        section=symbol.section,
+        code=bytes(text.data()),
+        entry=symbol.value,
+        registers=regcounts[symbol.index],
+        shared_bytes=shared[1]["sh_size"] if shared else 0,
+        local_bytes=stacks.get(symbol.index, 0),
+        parameters=tuple(sorted(parameters, key=lambda p: p.ordinal)),
+        parameter_base=base,
+        constants=_constants(name, by_name),
+        relocations=relocations,
+        indirect_targets=indirect,
+        lines=_lines(elf, symbol.section, sections, symbols),
+        functions={
+            s.name: (s.value, s.size_bytes)
+            for s in symbols
+            if s.is_function and s.section == symbol.section
+        },
+        required_block=required,
+    )
+
+
+def _indirect(payload: bytes) -> Iterator[tuple[int, tuple[int, ...]]]:
+    at = 0
+    while at + 12 <= len(payload):
+        offset, _, count = struct.unpack_from("<III", payload, at)
+        yield offset, struct.unpack_from(f"<{count}I", payload, at + 12)
+        at += 12 + 4 * count
+
+
+def _constants(name: str, by_name: Mapping[str, tuple[int, Any]]) -> dict[int, bytes]:
+    banks: dict[int, bytes] = {}
+    for bank in range(18):
+        for section_name in (f".nv.constant{bank}.{name}", f".nv.constant{bank}"):
+            found = by_name.get(section_name)
+            if found is not None:
+                banks[bank] = bytes(found[1].data())
+                break
+    return banks
+
+
+def _relocations(
+    name: str,
+    symbols: tuple[Symbol, ...],
+    sections: list[Any],
+    by_name: Mapping[str, tuple[int, Any]],
+) -> Iterator[GlobalRelocation]:
+    for prefix in (".rel", ".rela"):
+        for bank in range(18):
+            for target in (f".nv.constant{bank}.{name}", f".nv.constant{bank}"):
+                found = by_name.get(prefix + target)
+                if found is None:
+                    continue
+                for entry in found[1].iter_relocations():
+                    yield _relocation(bank, entry, symbols, sections, target)
+        found = by_name.get(f"{prefix}.text.{name}")
+        if found is not None and found[1].num_relocations():
+            kinds = sorted({e["r_info_type"] for e in found[1].iter_relocations()})
+            raise CubinError(
+                f"{name}: its code has relocations of type {kinds}; relocations in code are not "
+                "known to the simulator, compile whole-program (no -rdc, no unresolved functions)"
+            )
+
+
+def _relocation(
+    bank: int, entry: Any, symbols: tuple[Symbol, ...], sections: list[Any], where: str
+) -> GlobalRelocation:
+    kind = entry["r_info_type"]
+    if kind not in (_R_CUDA_32, _R_CUDA_64):
+        raise CubinError(f"{where}: relocation type {kind}; types 1 and 2 are known")
+    size = 4 if kind == _R_CUDA_32 else 8
+    symbol = symbols[entry["r_info_sym"]]
+    if symbol.section < 0 or not sections[symbol.section].name.startswith(".nv.global"):
+        raise CubinError(
+            f"{where}+{entry['r_offset']:#x}: needs the address of {symbol.name!r}, which is no "
+            "global variable of this cubin; function pointers and external symbols are not known "
+            "to the simulator"
+        )
+    return GlobalRelocation(
+        bank, entry["r_offset"], size, symbol, entry.entry.get("r_addend", 0) or 0
+    )
+
+
+def _lines(
+    elf: Any, section: int, sections: list[Any], symbols: tuple[Symbol, ...]
+) -> dict[int, SourceLine]:
+    """Decode ``.debug_line``: one sequence per text section, told apart by its relocation."""
+    debug = elf.get_section_by_name(".debug_line")
+    if debug is None:
+        return {}
+    starts: dict[int, tuple[int, int]] = {}
+    for prefix in (".rel", ".rela"):
+        relocation = elf.get_section_by_name(prefix + ".debug_line")
+        if relocation is None:
+            continue
+        for entry in relocation.iter_relocations():
+            symbol = symbols[entry["r_info_sym"]]
+            starts[entry["r_offset"]] = (symbol.section, symbol.value)
+    data = debug.data()
+    found: dict[int, SourceLine] = {}
+    at = 0
+    while at + 4 <= len(data):
+        end = at + 4 + struct.unpack_from("<I", data, at)[0]
+        for target, offset, line in _line_program(data, at, end, starts):
+            if target == section:
+                found[offset] = line
+        at = end
+    return found
+
+
+class _Cursor:
+    """Reads the variable-length numbers of DWARF."""
+
+    def __init__(self, data: bytes, at: int) -> None:
+        self.data = data
+        self.at = at
+
+    def u8(self) -> int:
+        self.at += 1
+        return self.data[self.at - 1]
+
+    def fixed(self, form: str) -> int:
+        value: int = struct.unpack_from(form, self.data, self.at)[0]
+        self.at += struct.calcsize(form)
+        return value
+
+    def uleb(self) -> int:
+        value = shift = 0
+        while True:
+            byte = self.u8()
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if not byte & 0x80:
+                return value
+
+    def sleb(self) -> int:
+        start = self.at
+        value = self.uleb()
+        bits = 7 * (self.at - start)
+        return value - (1 << bits) if value >> (bits - 1) else value
+
+    def text(self) -> str:
+        end = self.data.index(0, self.at)
+        value = self.data[self.at : end].decode()
+        self.at = end + 1
+        return value
+
+
+def _line_program(
+    data: bytes, at: int, end: int, starts: Mapping[int, tuple[int, int]]
+) -> Iterator[tuple[int, int, SourceLine]]:
+    """Run one DWARF 2 line program; yields (section, first offset of a row, position).
+
+    DWARF 2.0.0 section 6.2. Opcodes above the standard ones that NVIDIA adds (inlining contexts)
+    are skipped by their declared operand counts.
+    """
+    c = _Cursor(data, at + 4)
+    version = c.fixed("<H")
+    if version not in (2, 3):
+        raise CubinError(f"line table of DWARF {version}; versions 2 and 3 are known")
+    header = c.fixed("<I")
+    program = c.at + header
+    minimum = c.u8()
+    c.u8()
+    line_base = c.fixed("<b")
+    line_range = c.u8()
+    opcode_base = c.u8()
+    operands = [0, *(c.u8() for _ in range(opcode_base - 1))]
+    directories = [""]
+    while text := c.text():
+        directories.append(text)
+    files = [""]
+    while text := c.text():
+        folder = directories[c.uleb()]
+        c.uleb()
+        c.uleb()
+        files.append(f"{folder}/{text}" if folder else text)
+    c.at = program
+    section, address, file, line = -1, 0, 1, 1
+    while c.at < end:
+        opcode = c.u8()
+        if opcode >= opcode_base:
+            address += (opcode - opcode_base) // line_range * minimum
+            line += line_base + (opcode - opcode_base) % line_range
+            yield section, address, SourceLine(files[file], line)
+        elif opcode == 0:
+            size = c.uleb()
+            after = c.at + size
+            extended = c.u8()
+            if extended == 1:
+                section, address, file, line = -1, 0, 1, 1
+            elif extended == 2:
+                section, base = starts.get(c.at, (-1, 0))
+                address = base + c.fixed("<Q" if size == 9 else "<I")
+            c.at = after
+        elif opcode == 1:
+            yield section, address, SourceLine(files[file], line)
+        elif opcode == 2:
+            address += c.uleb() * minimum
+        elif opcode == 3:
+            line += c.sleb()
+        elif opcode == 4:
+            file = c.uleb()
+        elif opcode == 8:
+            address += (255 - opcode_base) // line_range * minimum
+        elif opcode == 9:
+            address += c.fixed("<H")
+        else:
+            for _ in range(operands[opcode]):
+                c.uleb()

@@ -1,0 +1,215 @@
+"""Running nvdisasm: finding it, checking its version, keeping what it printed.
+
+The disassembler gives the meaning of the code as text; nothing else in this package decodes
+opcodes. It is NVIDIA's program from the ``nvidia-cuda-nvdisasm`` package (13.x: sm_75 and newer)
+or, for Pascal and Volta, the older one that the triton 3.4.0 wheel carries.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from kernprof.errors import CubinError, UnavailableError
+
+_TIMEOUT_S = 120
+_FIRST_OF_13 = 75
+_MODERN = 'pip install "gpu-kernprof[disasm]"'
+_OLD = 'pip install "gpu-kernprof[pascal]"'
+
+
+@dataclass(frozen=True, slots=True)
+class Disassembler:
+    """An nvdisasm binary and its version."""
+
+    path: Path
+    version: tuple[int, int]
+
+    def reads(self, sm: int) -> bool:
+        """Whether it decodes architecture number ``sm``: CUDA 13 dropped what is older than 7.5."""
+        return self.version >= (12, 8) and (sm >= _FIRST_OF_13 or self.version < (13, 1))
+
+
+@dataclass(frozen=True, slots=True)
+class RawInstruction:
+    """One line of the disassembly, not yet parsed."""
+
+    predicate: str
+    opcode: str
+    operands: str
+
+
+@dataclass(frozen=True, slots=True)
+class RawFunction:
+    """A function as nvdisasm lists it: ``start`` is its offset in its text section."""
+
+    name: str
+    start: int
+    length: int
+    instructions: tuple[RawInstruction, ...]
+
+
+def _candidates() -> list[Path]:
+    found = []
+    named = os.environ.get("KERNPROF_NVDISASM")
+    if named:
+        found.append(Path(named))
+    for distribution, tail in (
+        ("nvidia-cuda-nvdisasm", "bin/nvdisasm"),
+        ("triton", "backends/nvidia/bin/nvdisasm"),
+    ):
+        try:
+            files = metadata.files(distribution) or []
+        except metadata.PackageNotFoundError:
+            continue
+        found += [Path(str(f.locate())) for f in files if str(f).endswith(tail)]
+    on_path = shutil.which("nvdisasm")
+    if on_path:
+        found.append(Path(on_path))
+    return [p for p in found if p.is_file()]
+
+
+@lru_cache(maxsize=8)
+def _version(path: Path) -> tuple[int, int] | None:
+    try:
+        done = subprocess.run(
+            [path, "--version"], capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    match = re.search(r"V(\d+)\.(\d+)", done.stdout)
+    return (int(match.group(1)), int(match.group(2))) if match else None
+
+
+def find_disassembler(sm: int) -> Disassembler:
+    """Find an nvdisasm that reads architecture number ``sm``.
+
+    Looked for in this order: ``$KERNPROF_NVDISASM``, the ``nvidia-cuda-nvdisasm`` package, the
+    ``triton`` package, ``$PATH``.
+
+    Raises
+    ------
+    UnavailableError
+        There is none; carries the command that installs one.
+    """
+    seen = []
+    for path in _candidates():
+        version = _version(path)
+        if version is None:
+            continue
+        found = Disassembler(path, version)
+        if found.reads(sm):
+            return found
+        seen.append(f"{version[0]}.{version[1]}")
+    what = f"no disassembler for sm_{sm} here"
+    if sm < _FIRST_OF_13:
+        what += ": Pascal and Volta need nvdisasm 12.8 to 13.0"
+    if seen:
+        what += f" (found: {', '.join(seen)})"
+    raise UnavailableError(what, _OLD if sm < _FIRST_OF_13 else _MODERN)
+
+
+def disassemble(cubin: bytes, sm: int, cache: Path | None = None) -> tuple[RawFunction, ...]:
+    """Disassemble a cubin.
+
+    Parameters
+    ----------
+    cubin
+        The ELF image.
+    sm
+        Its architecture number.
+    cache
+        Folder in which the disassembler's output is kept under the cubin's SHA-256, or None.
+
+    Raises
+    ------
+    UnavailableError
+        No disassembler for this architecture.
+    CubinError
+        The disassembler refuses the cubin.
+    """
+    digest = hashlib.sha256(cubin).hexdigest()
+    kept = cache / f"{digest}.nvdisasm.json" if cache else None
+    if kept is not None and kept.is_file():
+        try:
+            return _functions(json.loads(kept.read_text(encoding="utf-8")))
+        except (OSError, ValueError, CubinError):
+            pass  # damaged by an interrupted writer: made again below
+    text = _run(find_disassembler(sm), cubin)
+    try:
+        functions = _functions(json.loads(text))
+    except ValueError as error:
+        raise CubinError(f"nvdisasm printed no JSON: {error}") from error
+    if kept is not None:
+        _keep(kept, text)
+    return functions
+
+
+def _run(tool: Disassembler, cubin: bytes) -> str:
+    with tempfile.TemporaryDirectory(prefix="kernprof-") as folder:
+        path = Path(folder) / "code.cubin"
+        path.write_bytes(cubin)
+        try:
+            done = subprocess.run(
+                [tool.path, "-json", path],
+                capture_output=True,
+                text=True,
+                timeout=_TIMEOUT_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise CubinError(f"nvdisasm did not end within {_TIMEOUT_S} s") from error
+        except OSError as error:
+            raise UnavailableError(f"{tool.path} can't be run ({error})", _MODERN) from error
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        reason = reason.replace(str(path), "the cubin")
+        raise CubinError(f"nvdisasm {tool.version[0]}.{tool.version[1]} refuses it: {reason}")
+    return done.stdout
+
+
+def _keep(path: Path, text: str) -> None:
+    """Write in one step, so that a reader never sees half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+    with os.fdopen(handle, "w", encoding="utf-8") as out:
+        out.write(text)
+    Path(name).replace(path)
+
+
+def _functions(document: Any) -> tuple[RawFunction, ...]:
+    if not (isinstance(document, list) and len(document) == 2 and isinstance(document[1], list)):
+        raise CubinError(
+            "nvdisasm's JSON has an unknown shape; kernprof reads that of 12.8 to 13.x"
+        )
+    return tuple(_function(entry) for entry in document[1])
+
+
+def _function(entry: Mapping[str, Any]) -> RawFunction:
+    try:
+        return RawFunction(
+            name=entry["function-name"],
+            start=int(entry["start"]),
+            length=int(entry["length"]),
+            instructions=tuple(
+                RawInstruction(
+                    predicate=line.get("predicate", ""),
+                    opcode=line["opcode"].strip(),
+                    operands=line.get("operands", ""),
+                )
+                for line in entry["sass-instructions"]
+            ),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise CubinError(f"nvdisasm's JSON lacks {error}") from error

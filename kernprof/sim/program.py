@@ -1,0 +1,228 @@
+"""A program for the simulator: the instructions of each kernel of a cubin, parsed.
+
+``load`` joins what the ELF file tells (:mod:`kernprof.sim.cubin`), the disassembler's text
+(:mod:`kernprof.sim.disasm`) and the control bits (:mod:`kernprof.sim.control`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from kernprof.errors import CubinError, UnknownNameError
+from kernprof.sim.control import ControlCode, encodings, instruction_bytes
+from kernprof.sim.cubin import CubinImage, KernelImage, SourceLine, read_cubin
+from kernprof.sim.disasm import RawFunction, disassemble
+from kernprof.sim.operands import Immediate, Operand, Predicate, parse_operand, split_operands
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """One machine instruction.
+
+    Parameters
+    ----------
+    index
+        Position in the kernel's ``instructions``.
+    offset
+        Byte offset in the text section: the address that branches name.
+    opcode
+        Base name ("IMAD").
+    modifiers
+        What follows it ("WIDE", "U32").
+    guard
+        The predicate in front, or None.
+    operands
+        In printed order, destinations first.
+    code
+        The raw bits without interpretation.
+    control
+        Scheduling bits.
+    source
+        Source position, or None.
+    function
+        The function it belongs to.
+    """
+
+    index: int
+    offset: int
+    opcode: str
+    modifiers: tuple[str, ...]
+    guard: Predicate | None
+    operands: tuple[Operand, ...]
+    code: int
+    control: ControlCode
+    source: SourceLine | None
+    function: str
+    text: str
+
+    @property
+    def immediate_bits(self) -> int:
+        """Bits 63:32 of a Volta-style instruction: its 32-bit immediate, where it has one."""
+        return self.code >> 32 & 0xFFFFFFFF
+
+    def where(self, arch: str) -> str:
+        """Name the place for a message: opcode, architecture, function, offset, source line."""
+        place = f"{self.text!r} ({arch}, {self.function}+{self.offset:#x}"
+        if self.source is not None:
+            place += f", {self.source.file}:{self.source.line}"
+        return place + ")"
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel: its image and its instructions in address order.
+
+    ``instructions`` covers the whole text section: the kernel and the functions that it calls.
+    """
+
+    arch: str
+    image: KernelImage
+    instructions: tuple[Instruction, ...]
+
+    @property
+    def name(self) -> str:
+        """Linker symbol."""
+        return self.image.name
+
+    @property
+    def sm(self) -> int:
+        """Architecture number, 80 for sm_80."""
+        return int(self.arch.removeprefix("sm_"))
+
+    @cached_property
+    def by_offset(self) -> Mapping[int, Instruction]:
+        """Instructions by their offset."""
+        return {i.offset: i for i in self.instructions}
+
+    @property
+    def step(self) -> int:
+        """Size of an instruction in bytes."""
+        return instruction_bytes(self.sm)
+
+
+@dataclass(frozen=True)
+class Program:
+    """A cubin that is ready to be simulated.
+
+    Parameters
+    ----------
+    arch
+        ``"sm_80"``.
+    image
+        The parsed file.
+    kernels
+        By linker symbol.
+    digest
+        SHA-256 of the cubin.
+    """
+
+    arch: str
+    image: CubinImage
+    kernels: Mapping[str, Kernel]
+    digest: str
+
+    def kernel(self, name: str) -> Kernel:
+        """Return a kernel by its linker symbol.
+
+        Raises
+        ------
+        UnknownNameError
+            The cubin has no such kernel.
+        """
+        if name not in self.kernels:
+            raise UnknownNameError("kernel in this cubin", name, sorted(self.kernels))
+        return self.kernels[name]
+
+
+def load(cubin: bytes, *, cache: Path | None = None) -> Program:
+    """Read and disassemble a cubin.
+
+    Parameters
+    ----------
+    cubin
+        The ELF image that NVRTC or nvcc made.
+    cache
+        Folder in which the disassembly is kept, or None.
+
+    Raises
+    ------
+    CubinError
+        The file is damaged or uses an unknown structure.
+    UnavailableError
+        No disassembler for its architecture.
+    """
+    image = read_cubin(cubin)
+    sm = int(image.arch.removeprefix("sm_"))
+    functions = disassemble(cubin, sm, cache)
+    kernels = {
+        name: Kernel(image.arch, kernel, _instructions(kernel, image.arch, functions))
+        for name, kernel in image.kernels.items()
+    }
+    return Program(image.arch, image, kernels, hashlib.sha256(cubin).hexdigest())
+
+
+def _instructions(
+    image: KernelImage, arch: str, functions: tuple[RawFunction, ...]
+) -> tuple[Instruction, ...]:
+    """Join the disassembly of a section with its bytes.
+
+    The disassembler lists a section under its kernel's name from offset 0, the functions inside it
+    included.
+    """
+    sm = int(arch.removeprefix("sm_"))
+    listed = [f for f in functions if f.name == image.name]
+    if len(listed) != 1 or listed[0].start != 0:
+        raise CubinError(f"{image.name}: the disassembly lists it {len(listed)} times")
+    raw = [line for line in listed[0].instructions if line.opcode]
+    words = encodings(image.code, sm)
+    if len(raw) != len(words):
+        raise CubinError(
+            f"{image.name}: {len(raw)} instructions disassembled, {len(words)} in its code"
+        )
+    bounds = sorted(
+        (start, name) for name, (start, size) in image.functions.items() if start or size
+    )
+    found = []
+    source = None
+    for index, (line, word) in enumerate(zip(raw, words, strict=True)):
+        source = image.lines.get(word.offset, source)
+        owner = [name for start, name in bounds if start <= word.offset]
+        opcode, *modifiers = line.opcode.split(".")
+        text = " ".join(x for x in (line.predicate, line.opcode, line.operands) if x)
+        found.append(
+            Instruction(
+                index=index,
+                offset=word.offset,
+                opcode=opcode,
+                modifiers=tuple(modifiers),
+                guard=_guard(line.predicate),
+                operands=tuple(parse_operand(o) for o in split_operands(line.operands)),
+                code=word.code,
+                control=word.control,
+                source=source,
+                function=owner[-1] if owner else image.name,
+                text=text,
+            )
+        )
+    return tuple(found)
+
+
+def _guard(text: str) -> Predicate | None:
+    if not text:
+        return None
+    found = parse_operand(text.lstrip("@"))
+    if not isinstance(found, Predicate):
+        raise CubinError(f"guard {text!r} is no predicate")
+    return None if found.is_true and not found.negate else found
+
+
+def target_of(instruction: Instruction) -> int | None:
+    """Return the byte offset that a direct branch names as its last operand, or None."""
+    for operand in reversed(instruction.operands):
+        if isinstance(operand, Immediate) and operand.bits is not None:
+            return operand.bits
+    return None

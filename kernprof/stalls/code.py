@@ -1,0 +1,85 @@
+"""The instructions of a launch, from the machine code that its report carries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from kernprof.compile import elf
+from kernprof.errors import CubinError
+from kernprof.profile import Instruction, MachineCode
+from kernprof.sim.cubin import read_cubin
+from kernprof.sim.disasm import RawFunction, disassemble
+
+_FUNCTION = 2
+"""ELF symbol type STT_FUNC."""
+
+
+def function_name(code: MachineCode) -> str:
+    """Return the linker symbol of the launched function.
+
+    Raises
+    ------
+    CubinError
+        The report does not tell which function it is, or the cubin has no such symbol.
+    """
+    symbols = [s for s in elf.parse(code.cubin).symbols if s.type == _FUNCTION]
+    if code.symbol_index is None:
+        if len(symbols) == 1:
+            return symbols[0].name
+        raise CubinError(f"the report does not tell which of {len(symbols)} functions was launched")
+    for symbol in symbols:
+        if symbol.index == code.symbol_index:
+            return symbol.name
+    raise CubinError(f"the cubin has no function at symbol {code.symbol_index}")
+
+
+def instructions(code: MachineCode) -> Sequence[Instruction]:
+    """Disassemble the launched function.
+
+    Returns
+    -------
+    sequence of Instruction
+        In program order, with source positions where the cubin has a line table.
+
+    Raises
+    ------
+    UnavailableError
+        No disassembler for this architecture is installed; carries the command that adds one.
+    CubinError
+        The machine code can't be decoded.
+    """
+    name = function_name(code)
+    image = read_cubin(code.cubin)
+    sm = int(image.arch.removeprefix("sm_"))
+    for function in disassemble(code.cubin, sm):
+        if function.name == name:
+            break
+    else:
+        raise CubinError(f"the disassembly does not list {name}")
+    found = _listed(function, sm)
+    kernel = image.kernels.get(name)
+    if kernel is None:
+        return found
+    located = []
+    position = None
+    for instruction in found:
+        # A row of the line table holds until the next one.
+        position = kernel.lines.get(instruction.offset + function.start, position)
+        if position is not None:
+            instruction = replace(instruction, file=position.file, line=position.line)
+        located.append(instruction)
+    return located
+
+
+def _listed(function: RawFunction, sm: int) -> list[Instruction]:
+    """Give every instruction its offset; before Volta an empty entry is a control word."""
+    step = 16 if sm >= 70 else 8
+    return [
+        Instruction(
+            offset=index * step,
+            text=" ".join(part for part in (raw.predicate, raw.opcode, raw.operands) if part),
+        )
+        for index, raw in enumerate(function.instructions)
+        if raw.opcode
+    ]
