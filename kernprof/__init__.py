@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from kernprof._lazy import exports
 from kernprof._version import __version__
 
 if TYPE_CHECKING:
@@ -49,13 +50,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run(argv)
 
 
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        from importlib import import_module
+_lookup, _names = exports(__name__, _HOMES)
 
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'kernprof' has no attribute {name!r}")
+
+def __getattr__(name: str) -> Any:
+    return _lookup(name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return sorted({*globals(), *_names()})

@@ -1,12 +1,13 @@
 """The one record that everything turns on: a kernel launch and its metrics.
 
-A profile is the same whether it was measured, imported from a report, predicted by the simulator or
-printed in a paper; ``source`` says which, and every output repeats it. Metrics are kept under Nsight
-Compute's own names and in its base units (ns, byte, inst, percent 0-100): see ``kernprof.metrics``.
+A profile is the same whether it was measured, imported from a report, predicted by the simulator
+or printed in a paper; ``source`` says which, and every output repeats it. Metrics are kept under
+Nsight Compute's own names and in its base units (ns, byte, inst, percent 0-100): see
+``kernprof.metrics``.
 
-A value that a source could not know is absent from ``metrics``; readers never write 0 for it. NaN and
-infinities, which the profiler stores where a unit can't be observed, are kept as they were read and
-answered as missing by ``KernelProfile.value``.
+A value that a source could not know is absent from ``metrics``; readers never write 0 for it. NaN
+and infinities, which the profiler stores where a unit can't be observed, are kept as they were read
+and answered as missing by ``KernelProfile.value``.
 """
 
 from __future__ import annotations
@@ -287,7 +288,7 @@ class Report:
     notices
         Non-fatal findings, for stderr.
     session
-        Facts about the session that are safe to show (profiler, versions); never user or host names.
+        Facts about the session that are safe to show (profiler, versions), no user or host names.
     """
 
     path: str

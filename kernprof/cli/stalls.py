@@ -18,11 +18,10 @@ from kernprof.cli.output import (
 )
 from kernprof.errors import CubinError, InputError, UnavailableError, UsageError
 from kernprof.metrics.stall_reasons import ClassMap
-from kernprof.profile import KernelProfile
-from kernprof.stalls.analysis import LaunchAnalysis, StallOptions, analyse
-from kernprof.stalls.group import grouped, select
 
 if TYPE_CHECKING:
+    from kernprof.profile import KernelProfile
+    from kernprof.stalls.analysis import LaunchAnalysis
     from kernprof.stalls.lines import Line, LineTable
 
     LineSection = tuple[KernelProfile, LineTable, list[Line]]
@@ -91,6 +90,8 @@ def stalls(
 ) -> None:
     """Break down why the launches of reports are slow: Table V, stall reasons, a verdict."""
     from kernprof.reports import load
+    from kernprof.stalls.analysis import StallOptions, analyse
+    from kernprof.stalls.group import grouped, select
 
     options = StallOptions(classes, family, count_not_selected=not ignore_not_selected)
     profiles: list[KernelProfile] = []

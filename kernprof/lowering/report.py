@@ -31,7 +31,7 @@ from kernprof.networks.ir import (
     Shape,
     Unsupported,
 )
-from kernprof.networks.published import Published, published_for
+from kernprof.networks.paper_tables import Published, published_for
 from kernprof.networks.registry import is_known
 
 

@@ -142,8 +142,8 @@ def reasons(vocabulary: str) -> dict[str, Reason]:
 def lookup(vocabulary: str, spelled: str) -> Reason | None:
     """Return the reason of that spelling.
 
-    A spelling that no table knows but that extends a known reason by ``_pipe_...`` is a part of that
-    reason (newer chips split some of them); any other unknown spelling gives None. Note that
+    A spelling that no table knows but that extends a known reason by ``_pipe_...`` is a part of
+    that reason (newer chips split some of them); any other unknown spelling gives None. Note that
     ``math_pipe_throttle`` is a reason of its own, not a part.
     """
     known = reasons(vocabulary)

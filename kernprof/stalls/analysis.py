@@ -191,6 +191,8 @@ def _missing(
 
 
 def _stall_remedy(profile: KernelProfile, options: StallOptions) -> str:
+    if profile.source == "static":
+        return "a static view has no stalls: profile the launch or predict it"
     if profile.source == "published":
         return "the published figures this file holds have no stall reasons"
     if profile.collector is not None and profile.collector.tool == "nvprof":

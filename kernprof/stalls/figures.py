@@ -202,6 +202,8 @@ def _remedy(profile: KernelProfile, row: Row) -> str:
         if row.nvprof is None:
             return "nvprof has no metric for it"
         return f"collect it with nvprof --metrics {row.nvprof}"
+    if profile.source == "static":
+        return "a static view tells what holds before a launch runs: profile it or predict it"
     if profile.source == "published":
         return "not among the published figures this file holds"
     return f"collect it with ncu {row.collect}"
