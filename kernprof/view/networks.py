@@ -8,7 +8,7 @@ from typing import Any
 from kernprof.lowering.options import LoweringOptions
 from kernprof.lowering.report import NetworkReport
 from kernprof.networks.counters import Counter
-from kernprof.networks.published import PAPER
+from kernprof.networks.paper_tables import PAPER
 from kernprof.profile import Source
 from kernprof.view.table import Cell, Table
 
