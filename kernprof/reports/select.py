@@ -85,6 +85,9 @@ def load(path: str | os.PathLike[str], *, limits: Limits | None = None) -> Repor
     except MemoryError:
         raise LimitExceededError("not enough memory to read this report", path=shown) from None
     except OSError as error:
+        if error.filename not in (None, shown, str(Path(shown))):
+            # Not about the report: a file of ours is missing, which is no fault of the input.
+            raise
         raise ReportError(f"can't be read: {error.strerror or error}", path=shown) from None
 
 
