@@ -20,6 +20,7 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from kernprof.metrics import aliases
+from kernprof.metrics.units import unit_of
 
 MetricValue = int | float | str
 
@@ -261,6 +262,10 @@ class KernelProfile:
             if isinstance(found, (int, float)) and math.isfinite(found):
                 return float(found)
         return None
+
+    def unit(self, metric: str) -> str | None:
+        """Return the base unit of a metric's values, None where no rule knows the name."""
+        return unit_of(metric)
 
     @property
     def duration_ns(self) -> float | None:
