@@ -18,7 +18,7 @@ _MODULES = (
     "pointwise",
     "conv",
     "normalise",
-    "pointwise_ops",
+    "elementwise",
     "pool",
 )
 

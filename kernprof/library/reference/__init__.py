@@ -20,7 +20,7 @@ _MODULES = (
     "pointwise",
     "conv",
     "normalise",
-    "pointwise_ops",
+    "elementwise",
     "pool",
 )
 

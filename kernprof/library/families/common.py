@@ -1,0 +1,59 @@
+"""What the entries of several families share: grids, rules, window arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kernprof.library.model import Formula, Geometry, Scalar, Shape
+from kernprof.profile import Dim3
+
+Rule = tuple[Callable[[Shape], bool], str]
+
+
+def ceil_div(value: int, divisor: int) -> int:
+    """Return the quotient rounded up."""
+    return -(-value // divisor)
+
+
+def line(elements: Formula, block: int = 256) -> Callable[[Shape], Geometry]:
+    """Return the geometry of one thread an element in blocks of ``block``."""
+    return lambda s: Geometry(Dim3(ceil_div(elements(s), block)), Dim3(block))
+
+
+def scalars(names: tuple[str, ...]) -> tuple[Scalar, ...]:
+    """Return int32 arguments that are shape parameters."""
+    return tuple(Scalar(name) for name in names)
+
+
+def positive(*names: str) -> Rule:
+    """Return the rule that these parameters are at least 1."""
+    return lambda s: all(s[name] >= 1 for name in names), f"{', '.join(names)} must be at least 1"
+
+
+def flag(*names: str) -> Rule:
+    """Return the rule that these parameters are 0 or 1."""
+    return lambda s: all(s[name] in (0, 1) for name in names), f"{', '.join(names)} must be 0 or 1"
+
+
+def out_extent(shape: Shape, axis: str) -> int:
+    """Return the output extent of a window along ``h`` or ``w``: floor rounding, no dilation."""
+    reach = shape[f"in_{axis}"] + 2 * shape[f"pad_{axis}"] - shape[f"kernel_{axis}"]
+    return reach // shape[f"stride_{axis}"] + 1
+
+
+def fits() -> Rule:
+    """Return the rule that the window fits into the padded input."""
+    return (
+        lambda s: all(
+            s[f"kernel_{a}"] <= s[f"in_{a}"] + 2 * s[f"pad_{a}"] and s[f"pad_{a}"] >= 0
+            for a in "hw"
+        ),
+        "the kernel must fit into the padded input and padding must not be negative",
+    )
+
+
+OUT_SIZES = (
+    Scalar("out_h", lambda s: out_extent(s, "h")),
+    Scalar("out_w", lambda s: out_extent(s, "w")),
+)
+"""Derived arguments of kernels whose shape gives input size and window."""
