@@ -1,6 +1,6 @@
 """Kernels on the CPU: CUDA source, compiled by g++ with a header that stands for the GPU.
 
-``host_shim.h`` says what is emulated and what is made to show.
+``emulator.h`` says what is emulated and what is made to show.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 
 from kernprof.library import Geometry, KernelEntry, Pointer, Role
 
-SHIM = Path(__file__).with_name("host_shim.h")
+SHIM = Path(__file__).with_name("emulator.h")
 COMPILER = shutil.which("g++")
 ORDERS = (0, 1, 2)
 """Threads in rising order, in falling order, shuffled."""

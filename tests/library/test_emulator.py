@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import host_check
+import emulator
 import numpy as np
 import pytest
 
@@ -10,7 +10,7 @@ from kernprof.library import Geometry, KernelEntry, Pointer, Role, Scalar
 from kernprof.profile import Dim3
 
 pytestmark = pytest.mark.skipif(
-    host_check.COMPILER is None, reason="needs g++ to run kernels on the CPU"
+    emulator.COMPILER is None, reason="needs g++ to run kernels on the CPU"
 )
 
 _PARAMETERS = "(const float *__restrict__ x, float *__restrict__ y, int n, float factor)"
@@ -60,8 +60,8 @@ template <int N> __device__ float reversed(float v) {
 
 
 @pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> host_check.HostLibrary:
-    return host_check.build(SOURCE, "faults.cu", list(_BODIES), tmp_path_factory.mktemp("faults"))
+def library(tmp_path_factory: pytest.TempPathFactory) -> emulator.HostLibrary:
+    return emulator.build(SOURCE, "faults.cu", list(_BODIES), tmp_path_factory.mktemp("faults"))
 
 
 def entry(name: str) -> KernelEntry:
@@ -82,16 +82,16 @@ def entry(name: str) -> KernelEntry:
     )
 
 
-def run(library: host_check.HostLibrary, name: str, order: int = 0) -> np.ndarray:
+def run(library: emulator.HostLibrary, name: str, order: int = 0) -> np.ndarray:
     item = entry(name)
     x = np.arange(64, dtype="float32")
     shape = {"n": 64}
-    return host_check.launch(library, item, shape, item.geometry(shape), {"x": x}, order)["y"]
+    return emulator.launch(library, item, shape, item.geometry(shape), {"x": x}, order)["y"]
 
 
-@pytest.mark.parametrize("order", host_check.ORDERS)
-def test_a_sound_kernel_passes(library: host_check.HostLibrary, order: int) -> None:
-    assert library.signature("reverse_sum") == host_check.expected_signature(entry("reverse_sum"))
+@pytest.mark.parametrize("order", emulator.ORDERS)
+def test_a_sound_kernel_passes(library: emulator.HostLibrary, order: int) -> None:
+    assert library.signature("reverse_sum") == emulator.expected_signature(entry("reverse_sum"))
     sums = [2.0 * sum(range(32, 64)), 2.0 * sum(range(32))]
     assert run(library, "reverse_sum", order).tolist() == np.repeat(sums, 32).tolist()
 
@@ -113,22 +113,22 @@ def test_a_sound_kernel_passes(library: host_check.HostLibrary, order: int) -> N
         ("by_zero", "array index, alignment or integer|division by zero"),
     ],
 )
-def test_a_fault_is_an_error(library: host_check.HostLibrary, name: str, message: str) -> None:
-    with pytest.raises(host_check.HostError, match=message):
+def test_a_fault_is_an_error(library: emulator.HostLibrary, name: str, message: str) -> None:
+    with pytest.raises(emulator.HostError, match=message):
         run(library, name)
     # The next launch finds everything in order again.
     assert np.isfinite(run(library, "reverse_sum")).all()
 
 
 @pytest.mark.parametrize("name", ["uninitialised", "unwritten"])
-def test_what_was_never_written_is_no_number(library: host_check.HostLibrary, name: str) -> None:
+def test_what_was_never_written_is_no_number(library: emulator.HostLibrary, name: str) -> None:
     assert np.isnan(run(library, name)).any()
 
 
-def test_a_missing_barrier_shows_in_the_order(library: host_check.HostLibrary) -> None:
-    results = {run(library, "no_barrier", order).tobytes() for order in host_check.ORDERS}
-    assert len(results) == len(host_check.ORDERS)
+def test_a_missing_barrier_shows_in_the_order(library: emulator.HostLibrary) -> None:
+    results = {run(library, "no_barrier", order).tobytes() for order in emulator.ORDERS}
+    assert len(results) == len(emulator.ORDERS)
 
 
-def test_a_wrong_argument_list_shows(library: host_check.HostLibrary) -> None:
+def test_a_wrong_argument_list_shows(library: emulator.HostLibrary) -> None:
     assert library.signature("overflow") == ["const float*", "float*", "int", "float"]
