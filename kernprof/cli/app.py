@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from kernprof._version import __version__
-from kernprof.cli import doctor, line_profiler, network, stalls
+from kernprof.cli import doctor, layer, line_profiler, network, stalls
 from kernprof.errors import KernprofError
 
 _DEFECT = 70
@@ -28,6 +28,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 stalls.register(app)
+layer.register(app)
 network.register(app)
 doctor.register(app)
 

@@ -1,0 +1,173 @@
+"""``kernprof layer``: one layer, and the launches it becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kernprof.cli.output import (
+    Format,
+    FormatOption,
+    OutputOption,
+    emit,
+    terminal_width,
+    use_color,
+)
+from kernprof.errors import UsageError
+from kernprof.lowering.launch import Direction, Lowering, Phase
+from kernprof.networks.counters import Counter
+from kernprof.networks.ir import Engine
+from kernprof.networks.single import LayerType
+
+if TYPE_CHECKING:
+    from kernprof.networks.ir import Layer
+
+
+class LayerSource(StrEnum):
+    """Where a layer's figures come from."""
+
+    AUTO = "auto"
+    STATIC = "static"
+
+
+# What is shown for a type alone: real layers that people tune.
+_EXAMPLES = {
+    LayerType.DEPTHWISE: ("mobilenet", "conv5_1/dw"),
+    LayerType.POINTWISE: ("mobilenet", "conv5_1/sep"),
+    LayerType.CONV: ("squeezenet-v1.0", "fire4/expand3x3"),
+    LayerType.GROUPED: ("alexnet", "conv2"),
+    LayerType.FC: ("alexnet", "fc8"),
+    LayerType.BATCHNORM: ("mobilenet", "conv5_1/dw/bn"),
+    LayerType.SCALE: ("mobilenet", "conv5_1/dw/scale"),
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command("layer")(layer)
+
+
+def layer(
+    kind: Annotated[
+        LayerType | None,
+        typer.Option("--type", help="Kind of layer; alone, a real layer of that kind is shown."),
+    ] = None,
+    network: Annotated[
+        str | None, typer.Option(help="Take the layer from this network (or .onnx, .prototxt).")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the layer in the network.")] = None,
+    in_channels: Annotated[int | None, typer.Option(help="Input channels.")] = None,
+    out_channels: Annotated[int | None, typer.Option(help="Output channels.")] = None,
+    size: Annotated[str | None, typer.Option(help="Input size: N or HxW.")] = None,
+    kernel: Annotated[str | None, typer.Option(help="Window: N or HxW.")] = None,
+    stride: Annotated[str | None, typer.Option(help="Stride: N or HxW.")] = None,
+    pad: Annotated[str | None, typer.Option(help="Zero padding: N or HxW.")] = None,
+    groups: Annotated[int | None, typer.Option(help="Groups.")] = None,
+    bias: Annotated[bool, typer.Option("--bias", help="With a bias.")] = False,
+    batch: Annotated[int, typer.Option(min=1, help="Images.")] = 1,
+    direction: Annotated[Direction, typer.Option("--pass", help="Passes.")] = Direction.FORWARD,
+    lowering: Annotated[
+        Lowering, typer.Option(help="How the layer becomes launches.")
+    ] = Lowering.CAFFE,
+    engine: Annotated[
+        Engine,
+        typer.Option(
+            help="Caffe's engine for a convolution given by shape; default: cudnn, but caffe for "
+            "depthwise ones, as MobileNet's public file has it."
+        ),
+    ] = Engine.DEFAULT,
+    phase: Annotated[Phase, typer.Option(help="Caffe's phase.")] = Phase.TRAIN,
+    gpu: Annotated[
+        str, typer.Option(help="p100 v100 t4 a100 rtx3090 rtx4090 h100, or an architecture: sm_86.")
+    ] = "p100",
+    counter: Annotated[Counter, typer.Option(help="Counting rule.")] = Counter.NETSCOPE,
+    source: Annotated[
+        LayerSource,
+        typer.Option(help="static: geometry, resources and bounds, nothing run; auto: the same."),
+    ] = LayerSource.AUTO,
+    fmt: FormatOption = Format.TABLE,
+    output: OutputOption = None,
+) -> None:
+    """Show a layer: its cost, and the kernel launches it becomes on a GPU."""
+    from kernprof.devices import find
+    from kernprof.layers import static_launches
+    from kernprof.lowering.options import LoweringOptions
+    from kernprof.lowering.report import layer_report
+    from kernprof.view import layers as view
+    from kernprof.view.document import dump
+    from kernprof.view.table import to_csv, to_markdown, to_terminal
+
+    device = find(gpu)
+    shape = {
+        "in_channels": in_channels,
+        "out_channels": out_channels,
+        "size": _pair("size", size),
+        "kernel": _pair("kernel", kernel),
+        "stride": _pair("stride", stride),
+        "pad": _pair("pad", pad),
+        "groups": groups,
+    }
+    given = {key: value for key, value in shape.items() if value is not None}
+    found, of = _layer(kind, network, name, given, bias, engine)
+    options = LoweringOptions(lowering=lowering, direction=direction, batch=batch, phase=phase)
+    report = layer_report(found, options, network=of, counter=counter)
+    statics = static_launches(report.launches, device)
+    if fmt is Format.JSON:
+        emit(dump(view.layer_document(report, statics, device)), output)
+    elif fmt is Format.CSV:
+        emit(to_csv(view.flat_table(report, statics, device)), output)
+    else:
+        table = view.launch_table(report, statics, device)
+        lines = "\n".join(view.layer_lines(report)) + "\n\n"
+        if fmt is Format.MD:
+            emit(lines + to_markdown(table), output)
+        else:
+            width, color = terminal_width(output), use_color(output)
+            emit(lines + to_terminal(table, width=width, color=color), output)
+
+
+def _layer(
+    kind: LayerType | None,
+    network: str | None,
+    name: str | None,
+    given: Mapping[str, object],
+    bias: bool,
+    engine: Engine,
+) -> tuple[Layer, str | None]:
+    """Find the layer that the options describe, and the network it is from."""
+    from kernprof.networks.files import resolve_network
+    from kernprof.networks.single import single_layer
+
+    if network is not None:
+        if name is None:
+            raise UsageError("--network needs --name, the layer's name")
+        if given:
+            options = ", ".join("--" + key.replace("_", "-") for key in given)
+            raise UsageError(f"a layer of a network has its shape already; leave out {options}")
+        net = resolve_network(network)
+        return net.layer(name), net.name
+    if name is not None:
+        raise UsageError("--name names a layer of a network; give --network too")
+    if kind is None:
+        raise UsageError("say which layer: --type, or --network and --name")
+    if not given:
+        of, example = _EXAMPLES[kind]
+        net = resolve_network(of)
+        return net.layer(example), net.name
+    if "in_channels" not in given:
+        raise UsageError("a layer given by shape needs --in-channels")
+    if engine is Engine.DEFAULT and kind is LayerType.DEPTHWISE:
+        engine = Engine.CAFFE
+    return single_layer(kind, bias=bias, engine=engine, **given), None  # type: ignore[arg-type]
+
+
+def _pair(option: str, text: str | None) -> int | tuple[int, int] | None:
+    if text is None:
+        return None
+    parts = text.lower().split("x")
+    if len(parts) > 2 or not all(part.isdecimal() and len(part) < 10 for part in parts):
+        raise UsageError(f"--{option} {text!r}: expected N or HxW, such as 3 or 3x1")
+    return int(parts[0]) if len(parts) == 1 else (int(parts[0]), int(parts[1]))

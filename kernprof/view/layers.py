@@ -1,0 +1,200 @@
+"""Tables and records of ``kernprof layer``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from kernprof.devices.model import Device
+from kernprof.layers import StaticLaunch, profile_of
+from kernprof.lowering.report import LayerReport
+from kernprof.stalls.analysis import analyse
+from kernprof.view.document import SCHEMA, profile_record
+from kernprof.view.stalls import duration
+from kernprof.view.table import Cell, Table
+
+
+def layer_lines(report: LayerReport) -> list[str]:
+    """Return what the layer is and what it costs, as lines of text."""
+    window = ""
+    if report.kernel is not None and report.stride is not None and report.pad is not None:
+        window = (
+            f", kernel {_pair(report.kernel)}, stride {_pair(report.stride)}, pad "
+            f"{_pair(report.pad)}"
+        )
+    groups = f", {report.groups} groups" if report.groups not in (None, 1) else ""
+    where = f" of {report.network}" if report.network else ""
+    return [
+        f"{report.name}{where}: {report.kind} {report.in_shape} -> {report.out_shape}"
+        f"{window}{groups}, batch {report.batch}",
+        f"{report.macs:,} MACs, {report.params:,} parameters, {report.activations:,} activations "
+        f"({report.counter}); {report.intensity_flop_per_byte:.2f} FLOP/byte at {report.dtype}",
+    ]
+
+
+def launch_table(report: LayerReport, statics: Sequence[StaticLaunch], device: Device) -> Table:
+    """Return the layer's launches on a GPU, grouped by family."""
+    families = list(dict.fromkeys(s.kernel.family for s in statics))
+    ordered = sorted(statics, key=lambda s: families.index(s.kernel.family))
+    rows: list[list[Cell]] = [
+        [
+            static.kernel.family,
+            static.kernel.name + ("*" if static.launch.stand_in else ""),
+            f"{static.launch.direction}: {static.launch.purpose}",
+            static.launch.count,
+            str(static.geometry.grid),
+            str(static.geometry.block),
+            static.registers,
+            static.static_shared_bytes + static.geometry.dynamic_shared_bytes,
+            f"{static.occupancy.occupancy_pct:.1f}",
+            ", ".join(str(name) for name in static.occupancy.limiters),
+            f"{static.waves:.3g}",
+            duration(static.least_time_ns),
+            "-" if static.roofline is None else static.roofline.kind,
+        ]
+        for static in ordered
+    ]
+    columns = [
+        "Family",
+        "Kernel",
+        "Purpose",
+        "Launches",
+        "Grid",
+        "Block",
+        "Regs",
+        "Shared B",
+        "Occ. %",
+        "limited by",
+        "Waves",
+        "Time at least",
+        "bound by",
+    ]
+    return Table("", columns, rows, _notes(report, statics, device), align="lllrrrrrrlrrl")
+
+
+def layer_document(
+    report: LayerReport, statics: Sequence[StaticLaunch], device: Device
+) -> dict[str, Any]:
+    """Return the document of ``kernprof layer --format json``."""
+    profiles = []
+    for position, static in enumerate(statics):
+        record = profile_record(analyse(profile_of(static, device, f"{report.name}#{position}")))
+        record["launch"] = {
+            "direction": str(static.launch.direction),
+            "purpose": str(static.launch.purpose),
+            "library": str(static.launch.library),
+            "stand_in": static.launch.stand_in,
+            "shape": static.launch.shape,
+        }
+        record["flops"] = static.flops
+        record["bytes"] = static.bytes_moved
+        record["least_time_ns"] = None if static.roofline is None else static.roofline.time_ns
+        record["least_time_limit"] = None if static.roofline is None else static.roofline.kind
+        profiles.append(record)
+    return {"schema": SCHEMA, "layer": layer_record(report), "profiles": profiles}
+
+
+def layer_record(report: LayerReport) -> dict[str, Any]:
+    """Return the layer as the JSON contract has it."""
+    return {
+        "type": report.kind,
+        "network": report.network,
+        "name": report.name,
+        "in_channels": report.in_shape.channels,
+        "out_channels": report.out_shape.channels,
+        "in_size": [report.in_shape.height, report.in_shape.width],
+        "out_size": [report.out_shape.height, report.out_shape.width],
+        "kernel": None if report.kernel is None else list(report.kernel),
+        "stride": None if report.stride is None else list(report.stride),
+        "pad": None if report.pad is None else list(report.pad),
+        "groups": report.groups,
+        "batch": report.batch,
+        "params": report.params,
+        "activations": report.activations,
+        "macs": report.macs,
+        "counter": str(report.counter),
+        "intensity_flop_per_byte": report.intensity_flop_per_byte,
+        "pass": str(report.options.direction),
+        "lowering": str(report.options.lowering),
+    }
+
+
+def flat_table(report: LayerReport, statics: Sequence[StaticLaunch], device: Device) -> Table:
+    """Return one row a distinct launch, for CSV."""
+    columns = [
+        "layer",
+        "network",
+        "gpu",
+        "source",
+        "family",
+        "kernel",
+        "direction",
+        "purpose",
+        "library",
+        "stand_in",
+        "launches",
+        "grid",
+        "block",
+        "registers",
+        "shared_static_bytes",
+        "shared_dynamic_bytes",
+        "theoretical_occupancy_pct",
+        "occupancy_limiters",
+        "waves",
+        "flops",
+        "bytes",
+        "least_time_ns",
+        "least_time_limit",
+    ]
+    rows: list[list[Cell]] = [
+        [
+            report.name,
+            report.network,
+            device.name,
+            "static",
+            static.kernel.family,
+            static.kernel.name,
+            str(static.launch.direction),
+            str(static.launch.purpose),
+            str(static.launch.library),
+            str(static.launch.stand_in).lower(),
+            static.launch.count,
+            str(static.geometry.grid),
+            str(static.geometry.block),
+            static.registers,
+            static.static_shared_bytes,
+            static.geometry.dynamic_shared_bytes,
+            static.occupancy.occupancy_pct,
+            " ".join(str(name) for name in static.occupancy.limiters),
+            static.waves,
+            static.flops,
+            static.bytes_moved,
+            None if static.roofline is None else static.roofline.time_ns,
+            None if static.roofline is None else static.roofline.kind,
+        ]
+        for static in statics
+    ]
+    return Table("", columns, rows)
+
+
+def _notes(report: LayerReport, statics: Sequence[StaticLaunch], device: Device) -> list[str]:
+    launches = sum(static.launch.count for static in statics)
+    least = sum(static.least_time_ns for static in statics)
+    clock = f" at {device.boost_clock_mhz:.0f} MHz" if device.boost_clock_mhz else ""
+    notes = [
+        f"static: {launches:,} launches on {device.name} ({device.arch.name}), lowering "
+        f"{report.options.lowering}; compiled, not run.",
+        f"Time at least: operations over peak FP32 rate{clock}, or least traffic over peak DRAM "
+        f"bandwidth, of all launches of the row; {duration(least)} in all, launch overhead left "
+        "out.",
+    ]
+    if any(static.launch.stand_in for static in statics):
+        notes.append("* stands in for a kernel of a closed library (cuDNN, cuBLAS, cuRAND).")
+    spilled = sorted({static.kernel.name for static in statics if static.spill_bytes})
+    if spilled:
+        notes.append(f"Spills registers to local memory: {', '.join(spilled)}.")
+    return notes
+
+
+def _pair(values: tuple[int, int]) -> str:
+    return f"{values[0]}x{values[1]}" if values[0] != values[1] else str(values[0])

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+
+from kernprof import main
+
+
+def run(*arguments: object) -> int:
+    return main(["layer", *(str(a) for a in arguments)])
+
+
+def test_depthwise_alone_is_a_real_layer_on_the_papers_gpu(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run("--type", "depthwise") == 0
+    out = capsys.readouterr().out
+    assert "conv5_1/dw of 1.0-MobileNet-224" in out
+    assert "512x14x14 -> 512x14x14" in out
+    row = next(line for line in out.splitlines() if line.startswith("gemv2N"))
+    assert " 512 " in row
+    assert "49x1x1" in row
+    assert "sm_60" in out
+    assert "static" in out
+
+
+def test_the_document_is_the_contract(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--type", "depthwise", "--pass", "both", "--gpu", "a100", "--format", "json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["schema"] == "kernprof/1"
+    layer = document["layer"]
+    assert (layer["in_channels"], layer["groups"], layer["macs"]) == (512, 512, 903_168)
+    assert (layer["pass"], layer["lowering"], layer["network"]) == (
+        "both",
+        "caffe",
+        "1.0-MobileNet-224",
+    )
+    families = {p["family"]: 0 for p in document["profiles"]}
+    for profile in document["profiles"]:
+        families[profile["family"]] += profile["launches"]
+        assert profile["source"] == "static"
+        assert profile["gpu"]["cc"] == "8.0"
+        assert profile["table_v"]["theoretical_occupancy_pct"] > 0
+        assert profile["table_v"]["occupancy_pct"] is None
+        assert profile["duration_ns"] is None
+        assert profile["least_time_ns"] > 0
+    assert families["gemv2N"] == 512
+    assert families["gemv2T"] == 512
+
+
+def test_csv_has_one_row_a_distinct_launch(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--type", "pointwise", "--lowering", "direct", "--format", "csv") == 0
+    (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert row["kernel"] == "pointwise_register"
+    assert int(row["flops"]) == 2 * 512 * 512 * 196
+
+
+@pytest.mark.parametrize(
+    "kind", ["conv", "depthwise", "pointwise", "grouped", "fc", "batchnorm", "scale"]
+)
+@pytest.mark.parametrize("lowering", ["caffe", "im2col", "direct", "implicit-gemm"])
+def test_every_kind_and_lowering_works(
+    kind: str, lowering: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--type", kind, "--lowering", lowering, "--pass", "both") == 0
+    assert "launches on" in capsys.readouterr().out
+
+
+def test_a_layer_by_its_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    shape = ("--in-channels", 8, "--size", "9x7", "--kernel", "3x1", "--stride", 2, "--pad", "1x0")
+    assert run("--type", "depthwise", *shape, "--batch", 3, "--format", "json") == 0
+    layer = json.loads(capsys.readouterr().out)["layer"]
+    assert (layer["in_size"], layer["out_size"], layer["batch"]) == ([9, 7], [5, 4], 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "say which layer"),
+        (["--network", "mobilenet"], "needs --name"),
+        (["--name", "conv1"], "give --network too"),
+        (["--network", "mobilenet", "--name", "conv5_1/dv"], "did you mean conv5_1/dw"),
+        (["--network", "mobilenet", "--name", "conv1", "--size", "3"], "leave out --size"),
+        (["--type", "conv", "--size", "14"], "needs --in-channels"),
+        (["--type", "conv", "--in-channels", "8", "--size", "0"], "at least 1"),
+        (["--type", "conv", "--in-channels", "8", "--size", "1x2x3"], "expected N or HxW"),
+        (
+            ["--type", "conv", "--in-channels", "8", "--size", "4", "--kernel", "9", "--pad", "0"],
+            "must not be larger than the padded input",
+        ),
+        (["--type", "grouped", "--in-channels", "8", "--size", "4", "--groups", "3"], "groups"),
+        (["--type", "conv", "--in-channels", "65536", "--size", "4096"], "32-bit"),
+        (["--type", "conv", "--gpu", "p1000"], "no GPU named"),
+    ],
+)
+def test_wrong_usage_is_exit_2_with_the_rule(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*arguments) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert captured.out == ""
