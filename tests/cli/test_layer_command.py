@@ -92,7 +92,7 @@ def test_a_layer_by_its_numbers(capsys: pytest.CaptureFixture[str]) -> None:
             "must not be larger than the padded input",
         ),
         (["--type", "grouped", "--in-channels", "8", "--size", "4", "--groups", "3"], "groups"),
-        (["--type", "conv", "--in-channels", "65536", "--size", "4096"], "32-bit"),
+        (["--type", "conv", "--in-channels", "65536", "--size", "4096"], "signed 32 bits"),
         (["--type", "conv", "--gpu", "p1000"], "no GPU named"),
     ],
 )
