@@ -1,135 +1,164 @@
-"""Writes docs/kernels.md: what every kernel needs on every architecture.
-
-``python -m kernprof.library.document > docs/kernels.md``
-"""
+"""The library as a Markdown page: ``python -m kernprof.library.document > docs/kernels.md``."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from types import MappingProxyType
 
-from kernprof.compile import Cubin, compile_source, compiler_version
-from kernprof.compile.compiler import SOURCE_ROOT
-from kernprof.devices import architecture
-from kernprof.devices.occupancy import occupancy
-from kernprof.library.model import KernelEntry
+from kernprof.compile import SOURCE_ROOT, Cubin, compile_source, compiler_version
+from kernprof.devices import Device, find, occupancy
+from kernprof.library.model import KernelEntry, Shape
 from kernprof.library.registry import entries, source
 
-ARCHES = ("sm_60", "sm_70", "sm_75", "sm_80", "sm_86", "sm_89", "sm_90")
+DEVICES = ("p100", "v100", "t4", "a100", "rtx3090", "rtx4090", "h100")
 
-# Block size and dynamic shared memory of most kernels are the same for all shapes; where they
-# depend on the shape, this one stands for the table.
-_EXAMPLE = {
-    "batch": 1,
-    "channels": 64,
-    "in_h": 56,
-    "in_w": 56,
-    "kernel_h": 3,
-    "kernel_w": 3,
-    "stride_h": 1,
-    "stride_w": 1,
-    "pad_h": 1,
-    "pad_w": 1,
-    "bias": 0,
-    "in_channels": 64,
-    "out_channels": 64,
-    "groups": 1,
-    "pixels": 3136,
-    "out_h": 56,
-    "out_w": 56,
-    "dilation_h": 1,
-    "dilation_w": 1,
-    "m": 256,
-    "n": 256,
-    "k": 256,
-    "beta": 0,
-    "trans_a": 0,
-    "trans_b": 0,
-    "count": 4096,
-    "kind": 0,
-    "inputs": 2,
-    "index": 0,
-    "local_size": 5,
-    "outer": 1,
-    "inner": 1,
-    "count_copied": 4096,
-    "concat_size": 8192,
-    "top_offset": 0,
-    "backward": 0,
-}
+# One layer's sizes by parameter name: the depthwise and pointwise layers conv5_1 to conv5_5 of
+# MobileNet, 512 channels of 14 x 14 and 3 x 3 windows, and the matrices they become.
+_LAYER: Mapping[str, int] = MappingProxyType(
+    {
+        **dict.fromkeys(("batch", "groups", "outer", "inner", "stride_h", "stride_w"), 1),
+        **dict.fromkeys(("dilation_h", "dilation_w", "pad_h", "pad_w"), 1),
+        **dict.fromkeys(("channels", "in_channels", "out_channels", "m", "k"), 512),
+        **dict.fromkeys(("in_h", "in_w", "out_h", "out_w"), 14),
+        **dict.fromkeys(("kernel_h", "kernel_w"), 3),
+        **dict.fromkeys(("bias", "beta", "trans_a", "trans_b", "backward"), 0),
+        **dict.fromkeys(("kind", "index", "top_offset"), 0),
+        **dict.fromkeys(("count", "count_copied"), 512 * 14 * 14),
+        **dict.fromkeys(("pixels", "n"), 14 * 14),
+        "concat_size": 2 * 512 * 14 * 14,
+        "inputs": 2,
+        "local_size": 5,
+    }
+)
+
+_INTRODUCTION = """# Kernels
+
+Made by `python -m kernprof.library.document > docs/kernels.md`; a test compares this page with what
+the compiler says today. Compiled by {compiler}.
+
+A kernel's arrays and scalars, its launch geometry, work and rules are in its entry in
+`kernprof/library/families`; what it must compute is in `kernprof/library/reference`, and the tests
+run every kernel thread by thread on the CPU against it. Data are float32, tensors NCHW, matrices
+column-major.
+
+Columns of architectures: registers per thread, and theoretical occupancy in percent of the warps
+that an SM can hold ({boards}). What keeps an occupancy below 100: R registers, S shared memory,
+B the number of blocks, N named barriers, W the SM's warps being no multiple of the block's.
+Shared memory is static + dynamic, in bytes per block. It and the occupancy are those of the launch
+for one layer: 512 channels of 14 x 14, 3 x 3 windows, one image (MobileNet's conv5_1 to conv5_5),
+and for the matrices of 512 x 196 x 512 that it becomes.
+
+{spills}
+"""
+_LETTERS = {"registers": "R", "shared_mem": "S", "blocks": "B", "barriers": "N", "warps": "W"}
 
 
-def document() -> str:
+def example_shape(item: KernelEntry) -> Shape:
+    """Return the sizes of a kernel for the layer that this page is about."""
+    return {name: _LAYER[name] for name in item.parameters}
+
+
+def compile_library(architectures: Sequence[str]) -> Mapping[tuple[str, str], Cubin]:
+    """Compile every file for every architecture.
+
+    Parameters
+    ----------
+    architectures
+        Real ones ("sm_80").
+
+    Returns
+    -------
+    Mapping
+        The machine code by file and architecture.
+
+    Raises
+    ------
+    UnavailableError, CompileError
+        The compiler is missing, or refuses a source.
+    """
+    texts = {item.file: source(item) for item in entries().values()}
+    wanted = [(file, arch) for file in texts for arch in architectures]
+
+    def build(key: tuple[str, str]) -> Cubin:
+        file, arch = key
+        return compile_source(texts[file], arch=arch, name=f"{SOURCE_ROOT}/{file}")
+
+    with ThreadPoolExecutor() as pool:
+        return MappingProxyType(dict(zip(wanted, pool.map(build, wanted), strict=True)))
+
+
+def page() -> str:
     """Return the page.
 
     Raises
     ------
-    UnavailableError
-        The compiler is not installed.
+    UnavailableError, CompileError
+        The compiler is missing, or refuses a source.
     """
-    return "\n".join(_lines()) + "\n"
-
-
-def _lines() -> Iterator[str]:
-    yield "# Kernels"
-    yield ""
-    yield (
-        f"Registers per thread and theoretical occupancy in percent, compiled from `kernels/` by "
-        f"{compiler_version()}. Made by `python -m kernprof.library.document`; every kernel is "
-        "checked against a numpy reference by the tests."
+    devices = [find(name) for name in DEVICES]
+    architectures = list(dict.fromkeys(device.arch.name for device in devices))
+    cubins = compile_library(architectures)
+    kernels = list(entries().values())
+    introduction = _INTRODUCTION.format(
+        compiler=compiler_version(),
+        boards=", ".join(f"{d.arch.name}: {d.name}" for d in devices),
+        spills=_spills(kernels, cubins),
     )
-    cubins = {
-        (arch, file): compile_source(text, arch=arch, name=f"{SOURCE_ROOT}/{file}")
-        for file, text in _sources().items()
-        for arch in ARCHES
-    }
-    spilling = [
-        f"{item.name} ({arch})"
-        for item in entries().values()
-        for arch in ARCHES
-        if cubins[arch, item.file].spills[item.name].store_bytes
+    columns = ("kernel", "family", "what it does", "block", "shared", *architectures)
+    sections = []
+    for file in dict.fromkeys(item.file for item in kernels):
+        rows = (_row(item, devices, cubins) for item in kernels if item.file == file)
+        sections.append(f"\n## {file}\n\n{_table(columns, rows)}")
+    return introduction + "".join(sections)
+
+
+def _spills(kernels: Sequence[KernelEntry], cubins: Mapping[tuple[str, str], Cubin]) -> str:
+    found = [
+        f"- `{item.name}` on {cubin.arch}: {spills.store_bytes} bytes stored and "
+        f"{spills.load_bytes} loaded per thread. {item.spills or ''}".rstrip()
+        for item in kernels
+        for (file, _), cubin in cubins.items()
+        if file == item.file
+        for spills in (cubin.spills[item.name],)
+        if spills.store_bytes or spills.load_bytes
     ]
-    yield ""
-    yield (
-        f"Kernels that spill registers: {', '.join(spilling)}."
-        if spilling
-        else "No kernel spills registers to local memory on any of these architectures."
-    )
-    for file in _sources():
-        yield ""
-        yield f"## {file}"
-        yield ""
-        yield "| kernel | family | how | block | shared B | " + " | ".join(ARCHES) + " |"
-        yield "| --- " * (5 + len(ARCHES)) + "|"
-        for item in entries().values():
-            if item.file == file:
-                yield _row(item, {arch: cubins[arch, file] for arch in ARCHES})
+    if not found:
+        return "No kernel spills registers to local memory on any of these architectures."
+    return "\n".join(("Kernels that spill registers to local memory:", "", *found))
 
 
-def _row(item: KernelEntry, cubins: dict[str, Cubin]) -> str:
-    shape = {name: _EXAMPLE[name] for name in item.parameters}
-    geometry = item.launch_geometry(shape)
-    cells = []
-    static = 0
-    for arch, cubin in cubins.items():
-        needs = cubin.kernels[item.name]
-        static = needs.static_shared_bytes
-        resident = occupancy(
-            architecture(arch),
-            threads_per_block=geometry.block.total,
-            registers=needs.registers,
-            static_shared_bytes=static,
+def _row(
+    item: KernelEntry, devices: Sequence[Device], cubins: Mapping[tuple[str, str], Cubin]
+) -> Iterator[str]:
+    geometry = item.launch_geometry(example_shape(item))
+    needs = [cubins[item.file, device.arch.name].kernel(item.name) for device in devices]
+    static = " / ".join(dict.fromkeys(str(n.static_shared_bytes) for n in needs))
+    block = geometry.block
+    yield f"`{item.name}`"
+    yield item.family
+    yield item.summary
+    yield f"{block.x} x {block.y}" if block.y > 1 else f"{block.x}"
+    yield f"{static} + {geometry.dynamic_shared_bytes}"
+    for device, need in zip(devices, needs, strict=True):
+        found = occupancy(
+            device,
+            threads_per_block=block.total,
+            registers=need.registers,
+            static_shared_bytes=need.static_shared_bytes,
             dynamic_shared_bytes=geometry.dynamic_shared_bytes,
+            barriers=need.barriers,
         )
-        cells.append(f"{needs.registers}, {resident.occupancy_pct:.0f} %")
-    shared = static + geometry.dynamic_shared_bytes
-    start = f"| {item.name} | {item.family} | {item.summary} | {geometry.block} | {shared} | "
-    return start + " | ".join(cells) + " |"
+        full = found.warps_per_sm == device.arch.max_warps_per_sm
+        limiters = "" if full else " " + "".join(_LETTERS[name] for name in found.limiters)
+        yield f"{need.registers}, {found.occupancy_pct:.3g}{limiters}"
 
 
-def _sources() -> dict[str, str]:
-    return {item.file: source(item) for item in entries().values()}
+def _table(columns: Sequence[str], rows: Iterable[Iterable[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 if __name__ == "__main__":
-    sys.stdout.write(document())
+    sys.stdout.write(page())
