@@ -44,8 +44,10 @@ run every kernel thread by thread on the CPU against it. Data are float32, tenso
 column-major.
 
 Columns of architectures: registers per thread, and theoretical occupancy in percent of the warps
-that an SM can hold ({boards}). What keeps an occupancy below 100: R registers, S shared memory,
-B the number of blocks, N named barriers, W the SM's warps being no multiple of the block's.
+that an SM can hold. What keeps an occupancy below 100: R registers, S shared memory, B the number of
+blocks, N named barriers, W the SM's warps being no multiple of the block's. The GPUs are
+{boards}.
+
 Shared memory is static + dynamic, in bytes per block. It and the occupancy are those of the launch
 for one layer: 512 channels of 14 x 14, 3 x 3 windows, one image (MobileNet's conv5_1 to conv5_5),
 and for the matrices of 512 x 196 x 512 that it becomes.
@@ -103,7 +105,7 @@ def page() -> str:
     kernels = list(entries().values())
     introduction = _INTRODUCTION.format(
         compiler=compiler_version(),
-        boards=", ".join(f"{d.arch.name}: {d.name}" for d in devices),
+        boards=",\n".join(f"{d.name} ({d.arch.name})" for d in devices),
         spills=_spills(kernels, cubins),
     )
     columns = ("kernel", "family", "what it does", "block", "shared", *architectures)
