@@ -44,8 +44,8 @@ run every kernel thread by thread on the CPU against it. Data are float32, tenso
 column-major.
 
 Columns of architectures: registers per thread, and theoretical occupancy in percent of the warps
-that an SM can hold. What keeps an occupancy below 100: R registers, S shared memory, B the number of
-blocks, N named barriers, W the SM's warps being no multiple of the block's. The GPUs are
+that an SM can hold. What keeps an occupancy below 100: R registers, S shared memory, B the number
+of blocks, N named barriers, W the SM's warps being no multiple of the block's. The GPUs are
 {boards}.
 
 Shared memory is static + dynamic, in bytes per block. It and the occupancy are those of the launch

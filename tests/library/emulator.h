@@ -465,31 +465,52 @@ extern "C" void kp_signature(const char *name, char *text, size_t size) {
   kp_find(name)->signature(text, size);
 }
 
-// An array that ends where inaccessible memory begins, up to 16-byte alignment; what is accessible
-// around it is filled with ones, which is NaN.
-extern "C" void *kp_allocate(size_t bytes) {
+namespace kp {
+
+// What is accessible around an array: signalling NaNs, which arithmetic turns into other NaNs, so
+// that writing what was read there shows as well.
+constexpr uint32_t AROUND = 0x7fa5a5a5u;
+
+struct Area {
+  char *accessible;
+  size_t accessible_bytes, array_offset, page;
+};
+
+static Area area_of(char *array, size_t bytes, int at_start) {
   const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
   const size_t room = (bytes + 15) / 16 * 16;
-  const size_t accessible = (room + page - 1) / page * page + page;
-  char *area = static_cast<char *>(mmap(nullptr, accessible + 2 * page, PROT_NONE,
-                                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-  if (area == MAP_FAILED || mprotect(area + page, accessible, PROT_READ | PROT_WRITE) != 0)
+  const size_t size = (room + page - 1) / page * page + page;
+  const size_t offset = at_start ? 0 : size - room;
+  return {array - offset, size, offset, page};
+}
+
+}  // namespace kp
+
+// An array beside inaccessible memory: it starts behind it, or ends in front of it up to 16-byte
+// alignment.
+extern "C" void *kp_allocate(size_t bytes, int at_start) {
+  kp::Area area = kp::area_of(nullptr, bytes, at_start);
+  const size_t size = area.accessible_bytes, page = area.page;
+  void *mapped = mmap(nullptr, size + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (mapped == MAP_FAILED)
     return nullptr;
-  memset(area + page, 0xff, accessible);
-  return area + page + accessible - room;
+  char *accessible = static_cast<char *>(mapped) + page;
+  if (mprotect(accessible, size, PROT_READ | PROT_WRITE) != 0)
+    return nullptr;
+  for (size_t at = 0; at < size; at += sizeof kp::AROUND)
+    memcpy(accessible + at, &kp::AROUND, sizeof kp::AROUND);
+  // Not yet written elements are NaN, or -1.
+  memset(accessible + area.array_offset, 0xff, bytes);
+  return accessible + area.array_offset;
 }
 
 // Unmap an array; returns whether the memory around it is untouched.
-extern "C" int kp_release(void *array, size_t bytes) {
-  const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-  const size_t room = (bytes + 15) / 16 * 16;
-  const size_t accessible = (room + page - 1) / page * page + page;
-  char *first = static_cast<char *>(array) + room - accessible;
+extern "C" int kp_release(void *array, size_t bytes, int at_start) {
+  const kp::Area area = kp::area_of(static_cast<char *>(array), bytes, at_start);
   bool intact = true;
-  for (const char *at = first; at < array; ++at)
-    intact &= *at == '\xff';
-  for (size_t at = bytes; at < room; ++at)
-    intact &= static_cast<char *>(array)[at] == '\xff';
-  munmap(first - page, accessible + 2 * page);
+  for (size_t at = 0; at < area.accessible_bytes; at += sizeof kp::AROUND)
+    if (at + sizeof kp::AROUND <= area.array_offset || at >= area.array_offset + bytes)
+      intact &= memcmp(area.accessible + at, &kp::AROUND, sizeof kp::AROUND) == 0;
+  munmap(area.accessible - area.page, area.accessible_bytes + 2 * area.page);
   return intact;
 }

@@ -115,8 +115,8 @@ def build(source: str, file: str, kernels: Sequence[str], folder: Path) -> HostL
         made.replace(target)
     handle = ctypes.CDLL(str(target))
     handle.kp_allocate.restype = ctypes.c_void_p
-    handle.kp_allocate.argtypes = [ctypes.c_size_t]
-    handle.kp_release.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+    handle.kp_allocate.argtypes = [ctypes.c_size_t, ctypes.c_int]
+    handle.kp_release.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
     return HostLibrary(target, handle)
 
 
@@ -153,6 +153,8 @@ def launch(
     HostError
         The kernel failed, or wrote around an array or into an input.
     """
+    # In one of the orders, inaccessible memory lies in front of the arrays, else behind them.
+    at_start = int(order == 1)
     values: list[Any] = []
     memory: dict[str, tuple[int, int]] = {}
     for argument in entry.arguments:
@@ -165,7 +167,7 @@ def launch(
         if count == 0:
             values.append(ctypes.c_void_p(None))
             continue
-        address = library.handle.kp_allocate(count * 4)
+        address = library.handle.kp_allocate(count * 4, at_start)
         assert address, "no memory"
         memory[argument.name] = (address, count)
         if argument.role is not Role.OUT:
@@ -197,7 +199,7 @@ def launch(
         address, count = memory[argument.name]
         raw = ctypes.string_at(address, count * 4)
         after[argument.name] = np.frombuffer(raw, argument.dtype).copy()
-        if not library.handle.kp_release(address, count * 4):
+        if not library.handle.kp_release(address, count * 4, at_start):
             overwritten.append(argument.name)
         if argument.role is Role.IN and raw != arrays[argument.name].tobytes():
             overwritten.append(f"{argument.name} itself, an input")

@@ -31,6 +31,7 @@ _BODIES = {
     "read_behind": "y[threadIdx.x] = x[threadIdx.x + 1];",
     "write_behind": "y[threadIdx.x + 1] = 0.0f;",
     "write_before": "y[(int)threadIdx.x - 1] = 0.0f;",
+    "copy_before": "y[threadIdx.x] = 0.0f; y[-1] = 2.0f * x[-1];",
     "write_input": "y[threadIdx.x] = 0.0f; const_cast<float *>(x)[threadIdx.x] = 0.25f;",
     "shared_bounds": "__shared__ float t[64]; t[threadIdx.x + n - 63] = y[threadIdx.x] = 0.0f;",
     "dynamic_bounds": "extern __shared__ float t[]; t[threadIdx.x + 1] = y[threadIdx.x] = 0.0f;",
@@ -102,6 +103,7 @@ def test_a_sound_kernel_passes(library: emulator.HostLibrary, order: int) -> Non
         ("read_behind", "outside an array"),
         ("write_behind", "outside an array"),
         ("write_before", "written around y"),
+        ("copy_before", "written around y"),
         ("write_input", "x itself, an input"),
         ("shared_bounds", "array index"),
         ("dynamic_bounds", "outside an array"),
@@ -118,6 +120,13 @@ def test_a_fault_is_an_error(library: emulator.HostLibrary, name: str, message: 
         run(library, name)
     # The next launch finds everything in order again.
     assert np.isfinite(run(library, "reverse_sum")).all()
+
+
+def test_memory_in_front_of_an_array_is_inaccessible_in_one_order(
+    library: emulator.HostLibrary,
+) -> None:
+    with pytest.raises(emulator.HostError, match="outside an array"):
+        run(library, "write_before", order=1)
 
 
 @pytest.mark.parametrize("name", ["uninitialised", "unwritten"])
