@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kernprof.library.model import Formula, Geometry, Scalar, Shape
+from kernprof.library.model import Argument, Formula, Geometry, Pointer, Role, Scalar, Shape
 from kernprof.profile import Dim3
 
 Rule = tuple[Callable[[Shape], bool], str]
@@ -23,6 +23,18 @@ def line(elements: Formula, block: int = 256) -> Callable[[Shape], Geometry]:
 def scalars(names: tuple[str, ...]) -> tuple[Scalar, ...]:
     """Return int32 arguments that are shape parameters."""
     return tuple(Scalar(name) for name in names)
+
+
+def traffic(arguments: tuple[Argument, ...]) -> Formula:
+    """Return the least traffic in bytes: every array once, what is read and written twice."""
+    return lambda s: (
+        4
+        * sum(
+            (2 if a.role is Role.INOUT else 1) * a.elements(s)
+            for a in arguments
+            if isinstance(a, Pointer)
+        )
+    )
 
 
 def positive(*names: str) -> Rule:

@@ -13,6 +13,7 @@ from kernprof.library.families.common import (
     out_extent,
     positive,
     scalars,
+    traffic,
 )
 from kernprof.library.model import Argument, Formula, Geometry, KernelEntry, Pointer, Role, Shape
 from kernprof.profile import Dim3
@@ -95,7 +96,7 @@ def _entry(
         arguments=arguments,
         geometry=geometry,
         flops=flops,
-        bytes_moved=lambda s: 4 * sum(a.elements(s) for a in arguments if isinstance(a, Pointer)),
+        bytes_moved=traffic(arguments),
         rules=_RULES,
         summary=summary,
     )

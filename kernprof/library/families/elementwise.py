@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from kernprof.library.families.common import Rule, ceil_div, flag, line, positive, scalars
+from kernprof.library.families.common import Rule, ceil_div, flag, line, positive, scalars, traffic
 from kernprof.library.model import (
-    Argument,
     Formula,
     Geometry,
     KernelEntry,
@@ -35,17 +34,6 @@ def _inout(name: str, dtype: str = "float32", elements: Formula = _count) -> Poi
     return Pointer(name, Role.INOUT, elements, dtype)
 
 
-def _traffic(arguments: tuple[Argument, ...]) -> Formula:
-    return lambda s: (
-        4
-        * sum(
-            (2 if a.role is Role.INOUT else 1) * a.elements(s)
-            for a in arguments
-            if isinstance(a, Pointer)
-        )
-    )
-
-
 def _entry(
     name: str,
     family: str,
@@ -66,7 +54,7 @@ def _entry(
         arguments=(*pointers, *scalars(parameters if passed is None else passed), *constants),
         geometry=line(_count),
         flops=lambda s: flops_per_element * s["count"],
-        bytes_moved=_traffic(pointers),
+        bytes_moved=traffic(pointers),
         rules=(positive("count"), *rules),
         summary=summary,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kernprof.library.families.common import flag, line, positive, scalars
+from kernprof.library.families.common import flag, line, positive, scalars, traffic
 from kernprof.library.model import (
     Argument,
     Formula,
@@ -68,14 +68,7 @@ def _entry(
         ),
         geometry=geometry,
         flops=lambda s: flops_per_element * _all(s) + (s["bias"] * _all(s) if bias else 0),
-        bytes_moved=lambda s: (
-            4
-            * sum(
-                (2 if a.role is Role.INOUT else 1) * a.elements(s)
-                for a in arguments
-                if isinstance(a, Pointer)
-            )
-        ),
+        bytes_moved=traffic(arguments),
         rules=(positive(*_PARAMETERS), *((flag("bias"),) if bias else ())),
         summary=summary,
     )

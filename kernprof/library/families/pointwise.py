@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kernprof.library.families.common import Rule, ceil_div, flag, line, positive, scalars
+from kernprof.library.families.common import Rule, ceil_div, flag, line, positive, scalars, traffic
 from kernprof.library.model import Argument, Geometry, KernelEntry, Pointer, Role, Shape
 from kernprof.profile import Dim3
 
@@ -68,7 +68,7 @@ def _entry(
         arguments=arguments,
         geometry=geometry,
         flops=lambda s: _products(s) + (s["bias"] * _out(s) if with_bias else 0),
-        bytes_moved=lambda s: 4 * sum(a.elements(s) for a in arguments if isinstance(a, Pointer)),
+        bytes_moved=traffic(arguments),
         rules=_RULES,
         summary=summary,
     )

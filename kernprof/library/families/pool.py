@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from kernprof.library.families.common import Rule, line, positive, scalars
+from kernprof.library.families.common import Rule, line, positive, scalars, traffic
 from kernprof.library.model import (
-    Argument,
     Formula,
     KernelEntry,
     Pointer,
@@ -58,17 +57,6 @@ def _pairs(s: Shape) -> int:
     return s["outer"] * s["inner"]
 
 
-def _traffic(arguments: tuple[Argument, ...]) -> Formula:
-    return lambda s: (
-        4
-        * sum(
-            (2 if a.role is Role.INOUT else 1) * a.elements(s)
-            for a in arguments
-            if isinstance(a, Pointer)
-        )
-    )
-
-
 def _starts_inside(s: Shape) -> bool:
     return all(
         0 <= s[f"pad_{a}"] < s[f"kernel_{a}"]
@@ -92,7 +80,7 @@ def _pool(name: str, pointers: tuple[Pointer, ...], elements: Formula, summary: 
         arguments=(*pointers, *scalars(_POOL)),
         geometry=line(elements),
         flops=_window,
-        bytes_moved=_traffic(pointers),
+        bytes_moved=traffic(pointers),
         rules=_POOL_RULES,
         summary=summary,
     )
@@ -114,7 +102,7 @@ def _lrn(
         arguments=(*pointers, *scalars(passed), *constants),
         geometry=line(elements),
         flops=lambda s: flops * _in(s),
-        bytes_moved=_traffic(pointers),
+        bytes_moved=traffic(pointers),
         rules=(positive(*_LRN), (lambda s: s["local_size"] % 2 == 1, "local_size must be odd")),
         summary="one thread a pixel slides along the channels"
         if elements is _pixels
@@ -134,7 +122,7 @@ def _softmax(
         arguments=(*pointers, *scalars(_SOFTMAX)),
         geometry=line(lambda s: elements(s) * (256 // block)),
         flops=flops,
-        bytes_moved=_traffic(pointers),
+        bytes_moved=traffic(pointers),
         rules=(positive(*_SOFTMAX),),
         summary="one warp a pair" if block == 8 else "one thread an element or pair",
     )
