@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kernprof.errors import ShapeError
-from kernprof.library import KernelEntry, Role
+from kernprof.library import KernelEntry, Role, Scalar
 from kernprof.library.reference import references
 
 # Around the tile and block extents that kernels use (4, 8, 16, 32, 64, 128, 256).
@@ -115,14 +115,25 @@ def inputs(
             values = references()["maxpool_forward"](shape, {"x": x})["mask"]
         elif name == "mask" and pointer.dtype == "uint32":
             values = rng.integers(0, 2**32, count)
+            values[::3] = _threshold(entry, shape)
         elif name == "mask":
             values = rng.integers(0, 4, count)
         elif _positive(entry.name, name):
             values = rng.integers(1, 17, count) / 8
+        elif entry.family == "activation":
+            # Beyond the kinks at -3, 3 and 6, and on them.
+            values = rng.integers(-16, 17, count) / 2
         else:
             values = rng.integers(-16, 17, count) / 8
         made[name] = values.astype(pointer.dtype)
     return made
+
+
+def _threshold(entry: KernelEntry, shape: dict[str, int]) -> int:
+    """Return the mask value at which dropout changes over, as the unsigned number it is."""
+    (found,) = (a for a in entry.arguments if a.name == "threshold")
+    assert isinstance(found, Scalar)
+    return int(found.of(shape)) % 2**32
 
 
 def _positive(kernel: str, array: str) -> bool:
