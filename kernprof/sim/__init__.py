@@ -1,1 +1,34 @@
-"""Machine code as data: cubins, disassembly, operands, control codes."""
+"""Machine code as data, and its exact functional execution without a GPU."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kernprof._lazy import exports
+
+if TYPE_CHECKING:
+    from kernprof.sim.counters import profile
+    from kernprof.sim.execute import Execution, run
+    from kernprof.sim.faults import LaunchFaultError
+    from kernprof.sim.program import Program, load
+
+__all__ = ["Execution", "LaunchFaultError", "Program", "load", "profile", "run"]
+
+_HOMES = {
+    "Execution": "kernprof.sim.execute",
+    "LaunchFaultError": "kernprof.sim.faults",
+    "Program": "kernprof.sim.program",
+    "load": "kernprof.sim.program",
+    "profile": "kernprof.sim.counters",
+    "run": "kernprof.sim.execute",
+}
+
+_lookup, _names = exports(__name__, _HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    return _lookup(name)
+
+
+def __dir__() -> list[str]:
+    return _names()

@@ -202,14 +202,28 @@ def _function(entry: Mapping[str, Any]) -> RawFunction:
             name=entry["function-name"],
             start=int(entry["start"]),
             length=int(entry["length"]),
-            instructions=tuple(
-                RawInstruction(
-                    predicate=line.get("predicate", ""),
-                    opcode=line["opcode"].strip(),
-                    operands=line.get("operands", ""),
-                )
-                for line in entry["sass-instructions"]
-            ),
+            instructions=tuple(_instruction(line) for line in entry["sass-instructions"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise CubinError(f"nvdisasm's JSON lacks {error}") from error
+
+
+def _instruction(line: Mapping[str, Any]) -> RawInstruction:
+    """Read one line; nvdisasm 13's JSON names the operand PR (all predicates) as the guard.
+
+    A guard that is there as well stands in that operand's place ("R3,@P0,RZ,0x20"); without one the
+    place is left out.
+    """
+    predicate = line.get("predicate", "")
+    opcode = line["opcode"].strip()
+    operands = line.get("operands", "")
+    if predicate == "PR":
+        parts = operands.split(",")
+        guards = [at for at, part in enumerate(parts) if part.startswith("@")]
+        predicate = ""
+        if guards:
+            predicate, parts[guards[0]] = parts[guards[0]], "PR"
+        else:
+            parts.insert(0 if opcode.startswith("R2P") else 1, "PR")
+        operands = ",".join(parts)
+    return RawInstruction(predicate, opcode, operands)

@@ -102,7 +102,7 @@ _DECIMAL = re.compile(r"^[+-]?(\d+\.?\d*(?:e[+-]?\d+)?|INF|QNAN|SNAN|NAN)$", re.
 _CONSTANT = re.compile(r"^(c|cx)\[([^\]]*)\]\s*\[([^\]]*)\]((?:\.[A-Za-z0-9_]+)*)$")
 _ADDRESS = re.compile(r"^(?:desc\[([^\]]*)\])?\[([^\]]*)\]$")
 _SPECIAL = re.compile(r"^(SR_[A-Z0-9_.]+|SRZ|B\d+|SB\d+|PR|CC(?:\.[A-Z]+)?|\{[0-9,]*\})$")
-_MISSING_COMMA = re.compile(r"^(U?[RP](?:\d+|Z|T)[.A-Za-z0-9_]*)((?:desc\[[^\]]*\])?\[.*)$")
+_MISSING_COMMA = re.compile(r"^(U?[RP](?:\d+|Z|T)[.A-Za-z0-9_]*?)((?:desc\[[^\]]*\])?\[.*)$")
 
 
 def split_operands(text: str) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -118,12 +118,18 @@ class Program:
         By linker symbol.
     digest
         SHA-256 of the cubin.
+    cubin
+        The ELF image itself.
+    compiled
+        What the engine has compiled of it so far; not part of its value.
     """
 
     arch: str
     image: CubinImage
     kernels: Mapping[str, Kernel]
     digest: str
+    cubin: bytes = field(repr=False)
+    compiled: dict[str, object] = field(default_factory=dict, repr=False, compare=False)
 
     def kernel(self, name: str) -> Kernel:
         """Return a kernel by its linker symbol.
@@ -162,7 +168,7 @@ def load(cubin: bytes, *, cache: Path | None = None) -> Program:
         name: Kernel(image.arch, kernel, _instructions(kernel, image.arch, functions))
         for name, kernel in image.kernels.items()
     }
-    return Program(image.arch, image, kernels, hashlib.sha256(cubin).hexdigest())
+    return Program(image.arch, image, kernels, hashlib.sha256(cubin).hexdigest(), cubin)
 
 
 def _instructions(

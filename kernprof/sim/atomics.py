@@ -1,0 +1,151 @@
+"""Atomic read-modify-write, lane by lane in lane order.
+
+Hardware serialises conflicting lanes in an order of its own; the lowest lane goes first here, which
+is one of the allowed orders and makes runs repeatable. Floating-point sums depend on it.
+"""
+
+from __future__ import annotations
+
+from llvmlite import ir
+
+from kernprof.sim.irkit import F32, F64, I32, I64, PTR, Kit, Value, vector
+from kernprof.sim.layout import (
+    SECTOR_BYTES,
+    WARP_SIZE,
+    Allocation,
+    Context,
+    FaultKind,
+    offset_of,
+)
+from kernprof.sim.memory import GLOBAL, LANES32, LANES64, Helpers, each_lane
+
+OPERATIONS = ("ADD", "MIN", "MAX", "INC", "DEC", "AND", "OR", "XOR", "EXCH", "CAS")
+_ALLOCATION_BYTES = 32
+_TINY = 0x00800000
+
+
+def atomic(helpers: Helpers, space: str, name: str, kind: str, *, ftz: bool) -> ir.Function:
+    """Return ``atomic(ctx, instruction, addresses, mask, value, second, old)``.
+
+    ``old`` receives the former values, one a lane.
+    """
+    wide = kind in ("64", "S64", "F64")
+    element = I64 if wide else I32
+    data = vector(element, WARP_SIZE)
+    where = LANES64 if space == GLOBAL else LANES32
+    made, fresh = helpers.function(
+        f"atomic_{space}_{name}_{kind}{'_ftz' if ftz else ''}",
+        ir.VoidType(),
+        [PTR, I32, where, I32, data, data, PTR],
+    )
+    if not fresh:
+        return made
+    kit = Kit(helpers.module, made)
+    context, instruction, address, mask, value, second, old = (Value(kit, a) for a in made.args)
+    with kit.when(mask.eq(0)):
+        kit.ir.ret_void()
+    _count(helpers, kit, space, context, instruction, address, mask)
+    size = 8 if wide else 4
+    with each_lane(kit, mask) as lane:
+        at = address.at(lane).zext(I64)
+        pointer = kit.slot(PTR)
+        kit.store(Value(kit, ir.Constant(PTR, None)), pointer, align=8)
+        kind_of_fault = kit.slot(I32)
+        kit.store(kit.i32(FaultKind.OUT_OF_BOUNDS), kind_of_fault)
+        if space == GLOBAL:
+            _map_global(helpers, kit, context, at, size, pointer, kind_of_fault)
+        else:
+            extent = kit.load(I64, context, offset_of(Context, "shared_bytes"), align=8)
+            with kit.when((at + size).ule(extent)):
+                base = kit.load(PTR, context, offset_of(Context, "shared"), align=8)
+                kit.store(kit.address(base, at), pointer, align=8)
+        with kit.when((at & (size - 1)).ne(0)):
+            kit.store(kit.i32(FaultKind.MISALIGNED), kind_of_fault)
+            kit.store(Value(kit, ir.Constant(PTR, None)), pointer, align=8)
+        there = kit.load(PTR, pointer, align=8)
+        number = Value(kit, kit.ir.ptrtoint(there.raw, I64))
+        with kit.when(number.eq(0)):
+            helpers.call(
+                kit, helpers.fault(), context, kit.load(I32, kind_of_fault), instruction, lane, at
+            )
+        with kit.when(number.ne(0)):
+            before = kit.load(element, there, align=size)
+            after = _combine(kit, name, kind, before, value.at(lane), second.at(lane), ftz=ftz)
+            kit.store(after, there, align=size)
+            kit.store(before, old, lane.zext(I64) * size, align=size)
+    kit.ir.ret_void()
+    return made
+
+
+def _count(
+    helpers: Helpers,
+    kit: Kit,
+    space: str,
+    context: Value,
+    instruction: Value,
+    address: Value,
+    mask: Value,
+) -> None:
+    slot = instruction.zext(I64) << 3
+    requests = kit.load(PTR, context, offset_of(Context, "requests"), align=8)
+    kit.add_to(requests, slot, kit.i64(1))
+    if space == GLOBAL:
+        sectors = kit.load(PTR, context, offset_of(Context, "sectors"), align=8)
+        shift = SECTOR_BYTES.bit_length() - 1
+        found = helpers.call(kit, helpers.distinct(), address >> shift, mask)
+        kit.add_to(sectors, slot, found.zext(I64))
+
+
+def _map_global(
+    helpers: Helpers,
+    kit: Kit,
+    context: Value,
+    at: Value,
+    size: int,
+    pointer: Value,
+    kind_of_fault: Value,
+) -> None:
+    found = helpers.call(kit, helpers.find(), context, at, kit.i64(size))
+    with kit.when(found.ne(-1)):
+        table = kit.load(PTR, context, offset_of(Context, "allocations"), align=8)
+        place = found.zext(I64) * _ALLOCATION_BYTES
+        base = kit.load(I64, table, place + offset_of(Allocation, "base"), align=8)
+        host = kit.load(PTR, table, place + offset_of(Allocation, "host"), align=8)
+        flag = kit.load(I64, table, place + offset_of(Allocation, "writable"), align=8)
+        with kit.when(flag.ne(0)):
+            kit.store(kit.address(host, at - base), pointer, align=8)
+        with kit.when(flag.eq(0)):
+            kit.store(kit.i32(FaultKind.READ_ONLY), kind_of_fault)
+
+
+def _combine(
+    kit: Kit, name: str, kind: str, old: Value, value: Value, second: Value, *, ftz: bool
+) -> Value:
+    signed = kind in ("S32", "S64")
+    if kind in ("F32", "F64"):
+        return _sum(kit, kind, old, value, ftz=ftz) if name == "ADD" else value
+    if name == "ADD":
+        return old + value
+    if name in ("MIN", "MAX"):
+        less = old.compare("<", value, signed=signed)
+        return less.where(old, value) if name == "MIN" else less.where(value, old)
+    if name == "INC":  # PTX ISA, atom.inc: back to 0 from the given limit on
+        return old.uge(value).where(kit.const(old.type, 0), old + 1)
+    if name == "DEC":
+        return (old.eq(0) | old.ugt(value)).where(value, old - 1)
+    if name == "CAS":
+        return old.eq(value).where(second, old)
+    return {"AND": old & value, "OR": old | value, "XOR": old ^ value, "EXCH": value}[name]
+
+
+def _sum(kit: Kit, kind: str, old: Value, value: Value, *, ftz: bool) -> Value:
+    element, bits, nan = (F32, I32, 0x7FFFFFFF) if kind == "F32" else (F64, I64, 0x7FF8 << 48)
+    if ftz:
+        old, value = _flush(old), _flush(value)
+    total = old.as_float(element).fadd(value.as_float(element))
+    out = total.fcmp("uno", total).where(kit.const(bits, nan), total.as_float(bits))
+    return _flush(out) if ftz else out
+
+
+def _flush(bits: Value) -> Value:
+    return (bits & 0x7FFFFFFF).ult(_TINY).where(bits & 0x80000000, bits)

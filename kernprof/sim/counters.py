@@ -1,0 +1,134 @@
+"""Counts of a simulated launch under Nsight Compute's names.
+
+Only metrics whose definition the functional run settles are given: "Metrics Decoder" and "Source
+Counters" of the Nsight Compute documentation. Cycles, hit rates and stalls need a timing model and
+are absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+import numpy as np
+
+from kernprof.profile import (
+    Collector,
+    Dim3,
+    Gpu,
+    InstanceTable,
+    KernelProfile,
+    MachineCode,
+    SharedMemory,
+    Source,
+)
+from kernprof.sim.execute import Execution
+
+# Metric stem: opcodes whose thread instructions with a true predicate it counts.
+_FLOATING = MappingProxyType(
+    {name: name.upper() for name in ("fadd", "fmul", "ffma", "dadd", "dmul", "dfma")}
+)
+_SPACES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "global_op_ld": ("LDG", "LD"),
+        "global_op_st": ("STG", "ST"),
+        "global_op_red": ("RED", "REDG"),
+        "global_op_atom": ("ATOM", "ATOMG"),
+        "local_op_ld": ("LDL",),
+        "local_op_st": ("STL",),
+    }
+)
+_SHARED: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"op_ld": ("LDS",), "op_st": ("STS",), "op_atom": ("ATOMS",)}
+)
+
+
+def metrics(execution: Execution) -> dict[str, int | float]:
+    """Compute the launch's exact metrics.
+
+    Returns
+    -------
+    dict
+        Values by Nsight Compute's name: counts (inst, threads, sectors), bytes, ratios, percent.
+    """
+    opcodes = np.array([i.opcode for i in execution.kernel.instructions])
+
+    def total(values: np.ndarray, names: Iterable[str]) -> int:
+        return int(values[np.isin(opcodes, list(names))].sum())
+
+    executed = int(execution.executed.sum())
+    threads = int(execution.threads.sum())
+    on = int(execution.predicated_on.sum())
+    blocks = int(np.prod(execution.grid))
+    block = int(np.prod(execution.block))
+    found: dict[str, int | float] = {
+        "smsp__inst_executed.sum": executed,
+        "smsp__thread_inst_executed.sum": threads,
+        "smsp__thread_inst_executed_pred_on.sum": on,
+        "smsp__thread_inst_executed_per_inst_executed.ratio": threads / executed,
+        "smsp__thread_inst_executed_pred_on_per_inst_executed.ratio": on / executed,
+        "launch__grid_size": blocks,
+        "launch__block_size": block,
+        "launch__thread_count": blocks * block,
+        "launch__registers_per_thread": execution.registers,
+        "launch__shared_mem_per_block_static": execution.static_shared_bytes,
+        "launch__shared_mem_per_block_dynamic": execution.dynamic_shared_bytes,
+    }
+    for name, opcode in _FLOATING.items():
+        metric = f"smsp__sass_thread_inst_executed_op_{name}_pred_on.sum"
+        found[metric] = total(execution.predicated_on, (opcode,))
+    for space, names in _SPACES.items():
+        found[f"l1tex__t_requests_pipe_lsu_mem_{space}.sum"] = total(execution.requests, names)
+        found[f"l1tex__t_sectors_pipe_lsu_mem_{space}.sum"] = total(execution.sectors, names)
+    for kind, names in _SHARED.items():
+        waves = f"l1tex__data_pipe_lsu_wavefronts_mem_shared_{kind}.sum"
+        clashes = f"l1tex__data_bank_conflicts_pipe_lsu_mem_shared_{kind}.sum"
+        found[waves] = total(execution.wavefronts, names)
+        found[clashes] = total(execution.conflicts, names)
+    branches = execution.executed[np.isin(opcodes, ("BRA", "BRX", "JMP"))].sum()
+    if branches:
+        divergent = int(execution.divergent.sum())
+        found["smsp__sass_branch_targets_threads_divergent.sum"] = divergent
+        found["smsp__sass_average_branch_targets_threads_uniform.pct"] = float(
+            100 * (1 - divergent / branches)
+        )
+    return found
+
+
+def profile(execution: Execution, *, gpu: Gpu | None = None) -> KernelProfile:
+    """Turn a launch into the record that the rest of kernprof reads.
+
+    Parameters
+    ----------
+    execution
+        From :func:`kernprof.sim.execute.run`.
+    gpu
+        The device it stands for; by default only the compute capability is known.
+    """
+    kernel = execution.kernel
+    offsets = [i.offset for i in kernel.instructions]
+    arch = kernel.arch.removeprefix("sm_")
+
+    def table(values: np.ndarray) -> InstanceTable:
+        return InstanceTable(offsets, [int(v) for v in values])
+
+    return KernelProfile(
+        kernel=kernel.name,
+        mangled=kernel.name,
+        source=Source.PREDICTED,
+        origin=f"functional simulation of {kernel.arch}",
+        gpu=gpu or Gpu(cc=f"{arch[:-1]}.{arch[-1]}"),
+        grid=Dim3(*execution.grid),
+        block=Dim3(*execution.block),
+        registers=execution.registers,
+        shared_mem=SharedMemory(execution.static_shared_bytes, execution.dynamic_shared_bytes),
+        metrics=metrics(execution),
+        instances={
+            "inst_executed": table(execution.executed),
+            "thread_inst_executed": table(execution.threads),
+            "thread_inst_executed_true": table(execution.predicated_on),
+        },
+        code=MachineCode(execution.program.cubin, None, 0),
+        collector=Collector("kernprof"),
+        notes=execution.notes,
+    )

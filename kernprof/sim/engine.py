@@ -1,0 +1,118 @@
+"""From a kernel's instructions to a callable: translate, optimise, link.
+
+The object code is kept on disk under everything it depends on (the cubin, the simulator's own
+source, LLVM's version and the processor), since LLVM takes longer than most launches.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from kernprof.errors import CubinError
+from kernprof.sim.program import Kernel, Program
+from kernprof.sim.translate import Translation
+
+_OPTIMISATION = 2
+
+
+@dataclass(frozen=True)
+class CompiledKernel:
+    """A kernel that can run.
+
+    Parameters
+    ----------
+    kernel
+        What was compiled.
+    translation
+        Its blocks and what was refused.
+    run
+        ``run(context, first_block, block_count) -> int``; releases the interpreter lock.
+    """
+
+    kernel: Kernel
+    translation: Translation
+    run: Callable[[int, int, int], int]
+    keep: Any = field(repr=False, compare=False, default=None)
+
+
+def _machine() -> Any:
+    """Code generator for this processor; an engine takes ownership, so each needs its own."""
+    from llvmlite import binding as llvm
+
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    target = llvm.Target.from_default_triple()
+    return target.create_target_machine(
+        cpu=llvm.get_host_cpu_name(),
+        features=llvm.get_host_cpu_features().flatten(),
+        opt=_OPTIMISATION,
+        jit=True,
+    )
+
+
+@lru_cache(maxsize=1)
+def _version() -> str:
+    """Digest of all that decides the code made for a given cubin, except the cubin."""
+    from llvmlite import binding as llvm
+
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.name.encode() + path.read_bytes())
+    machine = f"{llvm.llvm_version_info}{llvm.get_host_cpu_name()}"
+    digest.update(machine.encode() + llvm.get_host_cpu_features().flatten().encode())
+    return digest.hexdigest()
+
+
+def compile_kernel(program: Program, name: str) -> CompiledKernel:
+    """Compile a kernel of a program; a program keeps what it compiled.
+
+    Raises
+    ------
+    UnknownNameError
+        The program has no such kernel.
+    CubinError
+        The kernel is for an architecture that is not simulated.
+    """
+    kernel = program.kernel(name)
+    kept = program.compiled.get(name)
+    if isinstance(kept, CompiledKernel):
+        return kept
+    if kernel.sm < 70:
+        raise CubinError(
+            f"{name}: {kernel.arch} is not simulated; compile the kernel for sm_70 or newer"
+        )
+    made = _compile(program, kernel)
+    program.compiled[name] = made
+    return made
+
+
+def _compile(program: Program, kernel: Kernel) -> CompiledKernel:
+    from llvmlite import binding as llvm
+    from llvmlite import ir
+
+    from kernprof.sim.memory import Helpers
+    from kernprof.sim.schedule import add_runner
+    from kernprof.sim.translate import translate
+
+    machine = _machine()
+    module = ir.Module(name="kernel")
+    module.triple = machine.triple
+    helpers = Helpers(module)
+    translation = translate(module, helpers, kernel)
+    add_runner(module, helpers, module.globals["step"], kernel.image.entry)
+    parsed = llvm.parse_assembly(str(module))
+    parsed.verify()
+    options = llvm.create_pipeline_tuning_options(speed_level=_OPTIMISATION)
+    builder = llvm.create_pass_builder(machine, options)
+    builder.getModulePassManager().run(parsed, builder)
+    engine = llvm.create_mcjit_compiler(parsed, machine)
+    engine.finalize_object()
+    prototype = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+    run = prototype(engine.get_function_address("run"))
+    return CompiledKernel(kernel, translation, run, engine)

@@ -1,0 +1,429 @@
+"""Launching a kernel on numpy arrays.
+
+Arrays are used in place: what the kernel writes is in them afterwards, and an array that is marked
+read-only can't be written by the kernel. Device addresses are made up, aligned to 512 bytes like
+those of ``cudaMalloc``, and the same in every run.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kernprof.errors import ShapeError, UsageError
+from kernprof.sim.engine import CompiledKernel, compile_kernel
+from kernprof.sim.faults import fault_error
+from kernprof.sim.layout import (
+    BANKS,
+    MAX_WARPS,
+    WARP_SIZE,
+    Allocation,
+    Context,
+    warp_bytes,
+)
+from kernprof.sim.program import Kernel, Program
+from kernprof.sim.site import launch_constants
+
+_FIRST_ADDRESS = 0x7F00_0000_0000
+_ALIGNMENT = 512
+_GAP_BYTES = 4096
+_MAX_THREADS = 1024
+_CHUNK_BLOCKS = 64
+_MAX_SHARED_BYTES = 227 * 1024
+
+Argument = np.ndarray | np.generic | int | float | bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """What a launch did, exactly.
+
+    All arrays have one element per instruction, in address order.
+
+    Parameters
+    ----------
+    program, kernel
+        What ran.
+    grid, block
+        Launch extents, (x, y, z).
+    registers, static_shared_bytes, dynamic_shared_bytes
+        Resources of the launch.
+    executed
+        Warp instructions executed.
+    threads
+        Thread instructions executed: lanes that took part, predicated off or not.
+    predicated_on
+        The same without lanes whose guard is false.
+    requests
+        Memory requests: warp instructions with at least one lane on.
+    sectors
+        32-byte sectors that these touched in global or local memory.
+    wavefronts
+        Shared-memory passes.
+    conflicts
+        Those of them that bank conflicts add.
+    divergent
+        How often a branch sent lanes different ways.
+    globals
+        Content of the cubin's global variables afterwards, by name.
+    notes
+        What a reader of the counts must know.
+    """
+
+    program: Program
+    kernel: Kernel
+    grid: tuple[int, int, int]
+    block: tuple[int, int, int]
+    registers: int
+    static_shared_bytes: int
+    dynamic_shared_bytes: int
+    executed: np.ndarray
+    threads: np.ndarray
+    predicated_on: np.ndarray
+    requests: np.ndarray
+    sectors: np.ndarray
+    wavefronts: np.ndarray
+    conflicts: np.ndarray
+    divergent: np.ndarray
+    globals: Mapping[str, bytes]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """Everything that compiled code points at; kept alive by this record."""
+
+    allocations: ctypes.Array[Allocation]
+    count: int
+    banks: tuple[np.ndarray | None, ...]
+    globals: Mapping[int, np.ndarray]
+    keep: tuple[object, ...]
+
+
+def run(
+    program: Program,
+    kernel: str,
+    grid: Sequence[int] | int,
+    block: Sequence[int] | int,
+    args: Sequence[Argument],
+    *,
+    dynamic_shared: int = 0,
+    workers: int | None = None,
+) -> Execution:
+    """Execute a kernel launch.
+
+    Parameters
+    ----------
+    program
+        From :func:`kernprof.sim.program.load`.
+    kernel
+        Linker symbol.
+    grid, block
+        Extents in blocks and threads; missing ones are 1.
+    args
+        One per parameter: an array for a pointer, a numpy scalar, int, float or bytes for a value.
+    dynamic_shared
+        Dynamic shared memory in bytes.
+    workers
+        Threads of the host; by default one per processor. A kernel with atomics on global memory
+        runs on one, so that results and counts can be repeated.
+
+    Raises
+    ------
+    UsageError
+        The arguments don't fit the parameters, or the launch breaks a limit.
+    CubinError
+        The kernel came to an instruction whose meaning is not known.
+    LaunchFaultError
+        The kernel accessed memory that it must not, or can't go on.
+    """
+    compiled = compile_kernel(program, kernel)
+    grid3 = _extent(grid, "grid")
+    block3 = _extent(block, "block")
+    _check_limits(compiled.kernel, block3, dynamic_shared)
+    memory = _memory(program, compiled.kernel, args, grid3, block3)
+    count = workers if workers is not None else os.cpu_count() or 1
+    if count < 1:
+        raise UsageError(f"workers is {count}, expected 1 or more")
+    if _has_global_atomics(compiled.kernel):
+        count = 1
+    blocks = grid3[0] * grid3[1] * grid3[2]
+    states = [
+        _Worker(compiled, memory, grid3, block3, dynamic_shared)
+        for _ in range(min(count, -(-blocks // _CHUNK_BLOCKS)))
+    ]
+    _drive(compiled, states, blocks)
+    for state in states:
+        if state.context.fault_kind:
+            raise fault_error(compiled, state.context, block3)
+    return _execution(compiled, states, memory, program, grid3, block3, dynamic_shared)
+
+
+def _extent(value: Sequence[int] | int, what: str) -> tuple[int, int, int]:
+    parts = (value,) if isinstance(value, int) else tuple(int(v) for v in value)
+    if not 1 <= len(parts) <= 3 or min(parts) < 1:
+        raise ShapeError(f"{what} is {value}, expected one to three numbers of at least 1")
+    x, y, z = (*parts, 1, 1)[:3]
+    return x, y, z
+
+
+def _check_limits(kernel: Kernel, block: tuple[int, int, int], dynamic_shared: int) -> None:
+    threads = block[0] * block[1] * block[2]
+    if threads > _MAX_THREADS:
+        raise ShapeError(f"{threads} threads a block; the limit is {_MAX_THREADS}")
+    required = kernel.image.required_block
+    if required is not None and tuple(required) != block:
+        raise ShapeError(f"{kernel.name} was compiled for blocks of {required}, got {block}")
+    shared = kernel.image.shared_bytes + dynamic_shared
+    if dynamic_shared < 0 or shared > _MAX_SHARED_BYTES:
+        raise ShapeError(
+            f"{shared} bytes of shared memory a block; no GPU has more than {_MAX_SHARED_BYTES}"
+        )
+
+
+def _has_global_atomics(kernel: Kernel) -> bool:
+    return any(i.opcode in ("ATOM", "ATOMG", "RED", "REDG") for i in kernel.instructions)
+
+
+def _memory(
+    program: Program,
+    kernel: Kernel,
+    args: Sequence[Argument],
+    grid: tuple[int, int, int],
+    block: tuple[int, int, int],
+) -> _Memory:
+    image = kernel.image
+    if len(args) != len(image.parameters):
+        raise UsageError(
+            f"{kernel.name} has {len(image.parameters)} parameters, got {len(args)} arguments"
+        )
+    entries: list[tuple[int, int, int, bool]] = []
+    known: dict[tuple[int, int], int] = {}
+    address = _FIRST_ADDRESS
+    keep: list[object] = []
+
+    def place(array: np.ndarray) -> int:
+        nonlocal address
+        key = (array.ctypes.data, array.nbytes)
+        if key in known:
+            return known[key]
+        for start, size, host, _ in entries:
+            if host < key[0] + key[1] and key[0] < host + size:
+                raise UsageError(
+                    f"two array arguments overlap in memory ({size} and {array.nbytes} bytes at "
+                    f"device address {start:#x}); pass the same array or separate ones"
+                )
+        base = address
+        entries.append((base, array.nbytes, array.ctypes.data, bool(array.flags.writeable)))
+        known[key] = base
+        address = -(-(base + array.nbytes + _GAP_BYTES) // _ALIGNMENT) * _ALIGNMENT
+        keep.append(array)
+        return base
+
+    sections = {
+        index: np.frombuffer(bytearray(content), np.uint8)
+        for index, content in program.image.globals_bytes.items()
+        if content
+    }
+    section_base = {index: place(array) for index, array in sections.items()}
+    banks = {number: bytearray(content) for number, content in image.constants.items()}
+    ends = [image.parameter_base + p.offset_bytes + p.size_bytes for p in image.parameters]
+    first = banks.setdefault(0, bytearray())
+    first.extend(bytes(max([0, image.parameter_base, *ends]) - len(first)))
+    for parameter, argument in zip(image.parameters, args, strict=True):
+        packed = _pack(kernel.name, parameter.ordinal, parameter.size_bytes, argument, place)
+        at = image.parameter_base + parameter.offset_bytes
+        first[at : at + len(packed)] = packed
+    values = {
+        **{f"grid.{n}": v for n, v in zip("xyz", grid, strict=True)},
+        **{f"block.{n}": v for n, v in zip("xyz", block, strict=True)},
+        "stack": image.local_bytes,
+        "descriptor": 0,
+    }
+    for offset, meaning in launch_constants(kernel.sm).items():
+        if offset + 4 <= image.parameter_base:
+            first[offset : offset + 4] = values[meaning].to_bytes(4, "little")
+    for relocation in image.relocations:
+        if relocation.bank not in banks:
+            continue
+        base = section_base[relocation.symbol.section] + relocation.symbol.value
+        target = banks[relocation.bank]
+        size = relocation.size_bytes
+        here = slice(relocation.offset_bytes, relocation.offset_bytes + size)
+        total = base + relocation.addend + int.from_bytes(target[here], "little")
+        target[here] = (total & ((1 << 8 * size) - 1)).to_bytes(size, "little")
+    table = (Allocation * max(1, len(entries)))(*(Allocation(*e) for e in entries))
+    arrays = tuple(
+        np.frombuffer(bytes(banks[n]), np.uint8) if banks.get(n) else None for n in range(BANKS)
+    )
+    return _Memory(table, len(entries), arrays, sections, tuple(keep))
+
+
+def _pack(kernel: str, ordinal: int, size: int, argument: Argument, place: object) -> bytes:
+    """Bytes of one argument as the constant bank holds them."""
+    what = f"{kernel}: argument {ordinal}"
+    if isinstance(argument, np.ndarray) and argument.ndim:
+        if size != 8:
+            raise UsageError(f"{what} is an array, but the parameter has {size} bytes")
+        if not argument.flags.c_contiguous:
+            raise UsageError(f"{what} is not C-contiguous; pass numpy.ascontiguousarray of it")
+        assert callable(place)
+        address: int = place(argument)
+        return address.to_bytes(8, "little")
+    if isinstance(argument, (np.generic, np.ndarray)):
+        packed = argument.tobytes()
+    elif isinstance(argument, bytes):
+        packed = argument
+    elif isinstance(argument, float):
+        packed = np.dtype({4: "<f4", 8: "<f8"}.get(size, "<f8")).type(argument).tobytes()
+    else:
+        bits = 8 * size
+        if not -(1 << (bits - 1)) <= int(argument) < 1 << bits:
+            raise UsageError(f"{what} is {argument}, which does not fit into {size} bytes")
+        packed = (int(argument) & ((1 << bits) - 1)).to_bytes(size, "little")
+    if len(packed) != size:
+        raise UsageError(f"{what} has {len(packed)} bytes, the parameter {size}")
+    return packed
+
+
+class _Worker:
+    """One host thread's context, warps and counters."""
+
+    def __init__(
+        self,
+        compiled: CompiledKernel,
+        memory: _Memory,
+        grid: tuple[int, int, int],
+        block: tuple[int, int, int],
+        dynamic_shared: int,
+    ) -> None:
+        image = compiled.kernel.image
+        instructions = len(compiled.kernel.instructions)
+        blocks = len(compiled.translation.blocks)
+        warps = -(-(block[0] * block[1] * block[2]) // WARP_SIZE)
+        assert warps <= MAX_WARPS
+        stride = -(-warp_bytes(image.registers) // 64) * 64
+        local = -(-image.local_bytes // 16) * 16
+        shared = image.shared_bytes + dynamic_shared
+        self.counters = {
+            name: np.zeros(size, np.int64)
+            for name, size in (
+                ("block_executed", blocks),
+                ("block_threads", blocks),
+                ("predicated_on", instructions),
+                ("requests", instructions),
+                ("sectors", instructions),
+                ("wavefronts", instructions),
+                ("conflicts", instructions),
+                ("divergent", instructions),
+            )
+        }
+        self.cache = np.zeros(instructions, np.uint32)
+        self.warps = _aligned(stride * warps)
+        self.shared = _aligned(max(shared, 64))
+        self.local = _aligned(max(local * WARP_SIZE * warps, 64))
+        self.memory = memory
+        context = Context()
+        for number, bank in enumerate(memory.banks):
+            if bank is not None:
+                context.banks[number] = bank.ctypes.data
+                context.bank_bytes[number] = bank.nbytes
+        context.allocations = ctypes.addressof(memory.allocations)
+        context.allocation_count = memory.count
+        context.allocation_cache = self.cache.ctypes.data
+        for name, array in self.counters.items():
+            setattr(context, name, array.ctypes.data)
+        context.shared, context.shared_bytes = self.shared.ctypes.data, shared
+        context.local, context.local_bytes = self.local.ctypes.data, local
+        context.warps, context.warp_stride = self.warps.ctypes.data, stride
+        context.warp_count = warps
+        context.block_size[:] = block
+        context.grid_size[:] = grid
+        self.context = context
+
+
+def _aligned(size: int) -> np.ndarray:
+    raw = np.zeros(size + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + size]
+
+
+def _drive(compiled: CompiledKernel, states: list[_Worker], blocks: int) -> None:
+    """Hand out blocks in chunks; a fault stops everyone."""
+    lock = threading.Lock()
+    following = 0
+    chunk = max(1, min(_CHUNK_BLOCKS, -(-blocks // (4 * len(states)))))
+    failed = threading.Event()
+
+    def work(state: _Worker) -> None:
+        nonlocal following
+        while not failed.is_set():
+            with lock:
+                first = following
+                following += chunk
+            if first >= blocks:
+                return
+            size = min(chunk, blocks - first)
+            if compiled.run(ctypes.addressof(state.context), first, size):
+                failed.set()
+
+    if len(states) == 1:
+        work(states[0])
+        return
+    threads = [threading.Thread(target=work, args=(s,), daemon=True) for s in states]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _execution(
+    compiled: CompiledKernel,
+    states: list[_Worker],
+    memory: _Memory,
+    program: Program,
+    grid: tuple[int, int, int],
+    block: tuple[int, int, int],
+    dynamic_shared: int,
+) -> Execution:
+    kernel = compiled.kernel
+    total = {
+        name: np.sum([s.counters[name] for s in states], axis=0) for name in states[0].counters
+    }
+    executed = np.zeros(len(kernel.instructions), np.int64)
+    threads = np.zeros_like(executed)
+    on = total["predicated_on"].copy()
+    for basic in compiled.translation.blocks:
+        for instruction in basic.instructions:
+            executed[instruction.index] = total["block_executed"][basic.number]
+            threads[instruction.index] = total["block_threads"][basic.number]
+            if instruction.guard is None:
+                on[instruction.index] = threads[instruction.index]
+    variables = {
+        s.name: memory.globals[s.section][s.value : s.value + s.size_bytes].tobytes()
+        for s in program.image.global_symbols
+        if s.section in memory.globals
+    }
+    return Execution(
+        program=program,
+        kernel=kernel,
+        grid=grid,
+        block=block,
+        registers=kernel.image.registers,
+        static_shared_bytes=kernel.image.shared_bytes,
+        dynamic_shared_bytes=dynamic_shared,
+        executed=executed,
+        threads=threads,
+        predicated_on=on,
+        requests=total["requests"],
+        sectors=total["sectors"],
+        wavefronts=total["wavefronts"],
+        conflicts=total["conflicts"],
+        divergent=total["divergent"],
+        globals=variables,
+    )

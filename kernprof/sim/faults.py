@@ -1,0 +1,80 @@
+"""What stopped a launch, told with thread, address, instruction and source line."""
+
+from __future__ import annotations
+
+from kernprof.errors import CubinError, InputError
+from kernprof.sim.engine import CompiledKernel
+from kernprof.sim.layout import WARP_SIZE, Context, FaultKind
+
+_TEXTS = {
+    FaultKind.OUT_OF_BOUNDS: "accesses address {address:#x}, which belongs to no allocation",
+    FaultKind.MISALIGNED: "accesses address {address:#x}, which is not a multiple of its size",
+    FaultKind.READ_ONLY: "writes to address {address:#x} in an array that is marked read-only",
+    FaultKind.CONSTANT: "reads offset {address:#x} beyond the end of its constant bank",
+    FaultKind.DEADLOCK: "waits for lanes that never come",
+    FaultKind.BAD_BRANCH: "branches to {address:#x}, where no block of instructions begins",
+    FaultKind.FUEL: "loops without end (a lock, or a wait for another block that is not running)",
+}
+
+
+class LaunchFaultError(InputError):
+    """A kernel did what a GPU would stop it for.
+
+    Parameters
+    ----------
+    message
+        The whole story on one line.
+    kind
+        What happened.
+    thread, block
+        Indices (x, y, z) of the first thread that did it.
+    address
+        Address of the access, or code offset.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        kind: FaultKind,
+        thread: tuple[int, int, int],
+        block: tuple[int, int, int],
+        address: int,
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.thread = thread
+        self.block = block
+        self.address = address
+
+
+def fault_error(
+    compiled: CompiledKernel, context: Context, block_size: tuple[int, int, int]
+) -> CubinError | LaunchFaultError:
+    """Turn the fault that a worker noted into an exception."""
+    kernel = compiled.kernel
+    kind = FaultKind(context.fault_kind)
+    index = context.fault_instruction
+    address = int(context.fault_address)
+    if index < len(kernel.instructions) and kind is not FaultKind.BAD_BRANCH:
+        instruction = kernel.instructions[index]
+    else:
+        instruction = kernel.by_offset.get(address, kernel.instructions[0])
+    where = instruction.where(kernel.arch)
+    if kind is FaultKind.UNSUPPORTED:
+        reason = compiled.translation.refused[index]
+        return CubinError(f"{where}: {reason}; the simulator executes exactly or not at all")
+    linear = context.fault_warp * WARP_SIZE + context.fault_lane
+    thread = (
+        linear % block_size[0],
+        linear // block_size[0] % block_size[1],
+        linear // (block_size[0] * block_size[1]),
+    )
+    block = (context.block_index[0], context.block_index[1], context.block_index[2])
+    text = _TEXTS[kind].format(address=address)
+    return LaunchFaultError(
+        f"{kernel.name}: thread {thread} of block {block} {text}: {where}",
+        kind,
+        thread,
+        block,
+        address,
+    )

@@ -1,0 +1,141 @@
+"""Memory that Python and the compiled code share: one definition of every structure.
+
+The structures are :mod:`ctypes` ones; compiled code addresses their fields by ``offset_of``.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from enum import IntEnum
+
+WARP_SIZE = 32
+MAX_WARPS = 32  # 1024 threads a block on every architecture
+BANKS = 18
+CONVERGENCE_BARRIERS = 16
+BLOCK_BARRIERS = 16
+REGISTER_BYTES = 4 * WARP_SIZE
+SECTOR_BYTES = 32
+SHARED_BANKS = 32
+
+
+class FaultKind(IntEnum):
+    """What stopped a launch; 0 means nothing did."""
+
+    NONE = 0
+    OUT_OF_BOUNDS = 1
+    MISALIGNED = 2
+    READ_ONLY = 3
+    UNSUPPORTED = 4
+    DEADLOCK = 5
+    BAD_BRANCH = 6
+    CONSTANT = 7
+    FUEL = 8
+    RACE = 9
+    UNINITIALISED = 10
+
+
+class StepResult(IntEnum):
+    """Why a warp stopped running."""
+
+    EXITED = 0
+    BARRIER = 1
+    YIELD = 2
+    BLOCKED = 3
+    FAULT = 4
+
+
+class Allocation(ctypes.Structure):
+    """A piece of global memory: device addresses ``base`` to ``base + size``."""
+
+    _fields_ = (
+        ("base", ctypes.c_uint64),
+        ("size", ctypes.c_uint64),
+        ("host", ctypes.c_uint64),
+        ("writable", ctypes.c_uint64),
+    )
+
+
+class Context(ctypes.Structure):
+    """State of one worker: where memory is, what runs now, the first fault."""
+
+    _fields_ = (
+        ("banks", ctypes.c_uint64 * BANKS),
+        ("bank_bytes", ctypes.c_uint64 * BANKS),
+        ("allocations", ctypes.c_uint64),
+        ("allocation_count", ctypes.c_uint64),
+        ("allocation_cache", ctypes.c_uint64),
+        ("block_executed", ctypes.c_uint64),
+        ("block_threads", ctypes.c_uint64),
+        ("predicated_on", ctypes.c_uint64),
+        ("requests", ctypes.c_uint64),
+        ("sectors", ctypes.c_uint64),
+        ("wavefronts", ctypes.c_uint64),
+        ("conflicts", ctypes.c_uint64),
+        ("divergent", ctypes.c_uint64),
+        ("shared", ctypes.c_uint64),
+        ("shared_bytes", ctypes.c_uint64),
+        ("local", ctypes.c_uint64),
+        ("local_bytes", ctypes.c_uint64),
+        ("warps", ctypes.c_uint64),
+        ("warp_stride", ctypes.c_uint64),
+        ("warp_count", ctypes.c_uint64),
+        ("block_size", ctypes.c_uint32 * 3),
+        ("grid_size", ctypes.c_uint32 * 3),
+        ("block_index", ctypes.c_uint32 * 3),
+        ("current_warp", ctypes.c_uint32),
+        ("fault_kind", ctypes.c_uint32),
+        ("fault_instruction", ctypes.c_uint32),
+        ("fault_lane", ctypes.c_uint32),
+        ("fault_warp", ctypes.c_uint32),
+        ("fault_address", ctypes.c_uint64),
+        ("fuel", ctypes.c_uint64),
+        ("shadow", ctypes.c_uint64),
+        ("trace", ctypes.c_uint64),
+        ("trace_used", ctypes.c_uint64),
+        ("trace_limit", ctypes.c_uint64),
+        ("clock", ctypes.c_uint64),
+    )
+
+
+class Warp(ctypes.Structure):
+    """State of one warp; its registers follow at ``REGISTERS`` bytes from its start."""
+
+    _fields_ = (
+        ("lane_pc", ctypes.c_uint32 * WARP_SIZE),
+        ("tid_x", ctypes.c_uint32 * WARP_SIZE),
+        ("tid_y", ctypes.c_uint32 * WARP_SIZE),
+        ("tid_z", ctypes.c_uint32 * WARP_SIZE),
+        ("predicates", ctypes.c_uint32 * 8),
+        ("uniform_predicates", ctypes.c_uint32 * 8),
+        ("uniform", ctypes.c_uint32 * 64),
+        ("members", ctypes.c_uint32 * CONVERGENCE_BARRIERS),
+        ("waiting", ctypes.c_uint32 * CONVERGENCE_BARRIERS),
+        ("live", ctypes.c_uint32),
+        ("ready", ctypes.c_uint32),
+        ("at_barrier", ctypes.c_uint32),
+        ("sync_mask", ctypes.c_uint32),
+        ("sync_waiting", ctypes.c_uint32),
+        ("barrier_id", ctypes.c_uint32),
+        ("barrier_threads", ctypes.c_uint32),
+        ("state", ctypes.c_uint32),
+        ("barrier_result", ctypes.c_uint32),
+        ("carry", ctypes.c_uint32),
+    )
+
+
+REGISTERS = 2048
+assert ctypes.sizeof(Warp) <= REGISTERS
+
+
+_WIDE_ARRAYS = ("banks", "bank_bytes")
+
+
+def offset_of(structure: type[ctypes.Structure], field: str, index: int = 0) -> int:
+    """Byte offset of a field, or of one element of an array field."""
+    start: int = getattr(structure, field).offset
+    return start + index * (8 if field in _WIDE_ARRAYS else 4)
+
+
+def warp_bytes(registers: int) -> int:
+    """Size of a warp's state with its registers; 3 spare ones let 128-bit accesses end at R254."""
+    return REGISTERS + (registers + 3) * REGISTER_BYTES

@@ -1,0 +1,228 @@
+"""Semantics of loads, stores and atomics; the movement itself is in :mod:`kernprof.sim.memory`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from llvmlite import ir
+
+from kernprof.sim.atomics import OPERATIONS, atomic
+from kernprof.sim.irkit import I32, I64, PTR, Value, vector
+from kernprof.sim.layout import WARP_SIZE, Context, FaultKind, offset_of
+from kernprof.sim.memory import GLOBAL, LANES32, LANES64, LOCAL, SHARED
+from kernprof.sim.operands import RZ, URZ, Address, Constant, Register
+from kernprof.sim.ops_integer import Semantics
+from kernprof.sim.site import Refused, Site, check_launch_constant
+
+_SIZES = {"U8": 1, "S8": 1, "U16": 2, "S16": 2, "32": 4, "64": 8, "128": 16}
+# Caching and ordering marks: they steer caches, not values.
+_HINTS = (
+    "CONSTANT", "CI", "STRONG", "WEAK", "GPU", "SYS", "SM", "CTA", "EF", "EL", "LU", "EU", "NA",
+    "LTC64B", "LTC128B", "LTC256B", "U",
+)  # fmt: skip
+
+
+def address64(site: Site, address: Address) -> Value:
+    """Compute 64-bit addresses, one a lane."""
+    kit = site.kit
+    total = kit.zero(LANES64)
+    if address.base is not None and address.base.index != RZ:
+        low = site.register(address.base.index, uniform=False).zext(I64)
+        if address.extent == "U32":
+            total = low
+        else:
+            total = low | site.register(address.base.index + 1, uniform=False).zext(I64) << 32
+    if address.scale != 1:
+        raise Refused("a scaled global address")
+    if address.uniform is not None and address.uniform.index != URZ:
+        low = site.register(address.uniform.index, uniform=True).zext(I64)
+        total = total + (
+            low | site.register(address.uniform.index + 1, uniform=True).zext(I64) << 32
+        )
+    return total + address.offset
+
+
+def address32(site: Site, address: Address) -> Value:
+    """Compute addresses in shared or local memory, one a lane."""
+    kit = site.kit
+    total = kit.zero(LANES32)
+    if address.extent:
+        raise Refused("a 64-bit address in a 32-bit space")
+    if address.base is not None and address.base.index != RZ:
+        total = site.register(address.base.index, uniform=False) * address.scale
+    if address.uniform is not None and address.uniform.index != URZ:
+        total = total + site.register(address.uniform.index, uniform=True)
+    return total + address.offset
+
+
+def _address(site: Site, space: str, operand: Address) -> Value:
+    if space == GLOBAL:
+        if not site.modifiers.take("E"):
+            raise Refused("a 32-bit global address")
+        return address64(site, operand)
+    return address32(site, operand)
+
+
+def _index(site: Site) -> Value:
+    return site.kit.i32(site.instruction.index)
+
+
+def loader(space: str) -> Semantics:
+    """Make the semantics of a load from one memory space."""
+
+    def load(site: Site) -> None:
+        mods = site.modifiers
+        mods.drop(_HINTS)
+        kind = mods.one_of(tuple(_SIZES), "32")
+        target = site.next_register()
+        address = _address(site, space, site.next_address())
+        size = _SIZES[kind]
+        helper = site.helpers.access(space, size, store=False, signed=kind[0] == "S")
+        data = data_slot(site)
+        if size < 4:
+            # Lanes that are off are never written: the slot must hold something defined.
+            site.kit.store(site.kit.const(LANES32, 0), data, align=64)
+        site.helpers.call(site.kit, helper, site.context, _index(site), address, site.on, data)
+        for word in range(max(1, size // 4)):
+            found = site.kit.load(LANES32, data, 128 * word, align=64)
+            if not target.is_zero:
+                site.write(target, found, word)
+
+    return load
+
+
+def storer(space: str) -> Semantics:
+    """Make the semantics of a store to one memory space."""
+
+    def store(site: Site) -> None:
+        mods = site.modifiers
+        mods.drop(_HINTS)
+        kind = mods.one_of(tuple(_SIZES), "32")
+        address = _address(site, space, site.next_address())
+        source = site.next_register()
+        size = _SIZES[kind]
+        helper = site.helpers.access(space, size, store=True)
+        data = data_slot(site)
+        for word in range(max(1, size // 4)):
+            site.kit.store(site.raw(source, word), data, 128 * word, align=64)
+        site.helpers.call(site.kit, helper, site.context, _index(site), address, site.on, data)
+
+    return store
+
+
+def data_slot(site: Site) -> Value:
+    """Frame space for four words a lane."""
+    return site.kit.slot(ir.ArrayType(LANES32, 4), align=64)
+
+
+def load_constant(site: Site) -> None:
+    """LDC, ULDC: a word (or two) of a constant bank; a register may be part of the address."""
+    mods = site.modifiers
+    mods.drop(("U32",))
+    kind = mods.one_of(tuple(_SIZES), "32")
+    target = site.next_register()
+    operand = site.next()
+    if not isinstance(operand, Constant) or operand.bank is None:
+        raise Refused("a constant bank given by a register")
+    words = _SIZES[kind] // 4
+    if words not in (1, 2):
+        raise Refused(f"a constant of {_SIZES[kind]} bytes a lane")
+    if operand.base is None:
+        for word in range(words):
+            site.write(target, site.constant(operand, 4 * word), word)
+        return
+    _indexed_constant(site, target, operand, words)
+
+
+def _indexed_constant(site: Site, target: Register, operand: Constant, words: int) -> None:
+    kit = site.kit
+    assert operand.bank is not None
+    assert operand.base is not None
+    if operand.bank == 0:
+        check_launch_constant(site.kernel, 0, site.kernel.image.parameter_base)
+    offset = site.register(operand.base.index, uniform=operand.base.uniform) + operand.offset
+    if site.uniform:
+        raise Refused("a uniform constant at a register's address")
+    extent = kit.load(I64, site.context, offset_of(Context, "bank_bytes", operand.bank), align=8)
+    end = offset.zext(I64) + 4 * words
+    bad = end.ugt(extent.splat(WARP_SIZE)).mask_bits() & site.on
+    with kit.when(bad.ne(0), likely=False):
+        lane = kit.cttz(bad)
+        site.helpers.call(
+            kit,
+            site.helpers.fault(),
+            site.context,
+            kit.i32(FaultKind.CONSTANT),
+            _index(site),
+            lane,
+            offset.at(lane).zext(I64),
+        )
+    good = (site.on & ~bad).mask_lanes()
+    base = kit.load(PTR, site.context, offset_of(Context, "banks", operand.bank), align=8)
+    for word in range(words):
+        pointers = kit.address(base, offset.zext(I64) + 4 * word)
+        found = kit.call(
+            "llvm.masked.gather.v32i32.v32p0", LANES32, pointers, 4, good, kit.const(LANES32, 0)
+        )
+        site.write(target, found, word)
+
+
+def _atomic(space: str, *, result: bool) -> Semantics:
+    def run(site: Site) -> None:
+        mods = site.modifiers
+        mods.drop(_HINTS)
+        mods.drop(("RN",))
+        ftz = mods.take("FTZ")
+        name = mods.one_of(OPERATIONS)
+        kind = mods.one_of(("F32", "S32", "U32", "64", "S64", "F64"), "U32")
+        out = None
+        target = None
+        if result:
+            out = site.optional_predicate()
+            if out is not None and not out.is_true:
+                raise Refused("an atomic with a predicate result")
+            target = site.next_register()
+        address = _address(site, space, site.next_address())
+        operands = [site.next_register() for _ in range(2 if name == "CAS" else 1)]
+        wide = kind in ("64", "S64", "F64")
+        helper = atomic(site.helpers, space, name, kind, ftz=ftz)
+        data = data_slot(site)
+        read = site.int64 if wide else site.int32
+        values = [read(o) for o in operands]
+        if name == "CAS" and len(operands) != 2:
+            raise Refused("a compare-and-swap with one operand")
+        element = vector(I64 if wide else I32, WARP_SIZE)
+        second = values[1] if len(values) == 2 else site.kit.zero(element)
+        site.helpers.call(
+            site.kit, helper, site.context, _index(site), address, site.on, values[0], second, data
+        )
+        if target is not None and not target.is_zero:
+            old = site.kit.load(element, data, align=64)
+            if wide:
+                site.write64(target, old)
+            else:
+                site.write(target, old)
+
+    return run
+
+
+MEMORY: Mapping[str, Semantics] = MappingProxyType(
+    {
+        "LDG": loader(GLOBAL),
+        "LD": loader(GLOBAL),
+        "STG": storer(GLOBAL),
+        "ST": storer(GLOBAL),
+        "LDS": loader(SHARED),
+        "STS": storer(SHARED),
+        "LDL": loader(LOCAL),
+        "STL": storer(LOCAL),
+        "LDC": load_constant,
+        "ULDC": load_constant,
+        "RED": _atomic(GLOBAL, result=False),
+        "REDG": _atomic(GLOBAL, result=False),
+        "ATOM": _atomic(GLOBAL, result=True),
+        "ATOMG": _atomic(GLOBAL, result=True),
+        "ATOMS": _atomic(SHARED, result=True),
+    }
+)

@@ -1,0 +1,526 @@
+"""A kernel's machine code as one compiled function that runs a warp until it must wait.
+
+Each basic block of the kernel becomes a block of LLVM IR in which an instruction computes all 32
+lanes at once; registers stay in the warp's state, which LLVM keeps in vector registers inside a
+block. Lanes that execute together are a *group*, with one mask. A group runs until it exits or
+waits; then the function picks the next group that is ready, or returns.
+
+Divergence follows the convergence barriers of Volta and newer (public descriptions: Mesa's NAK;
+"Control Flow Management in Modern GPUs", arXiv 2407.02944): BSSY notes the lanes that take part,
+BSYNC holds lanes until all of these that still live have come, BREAK and EXIT take lanes off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from llvmlite import ir
+
+from kernprof.errors import CubinError
+from kernprof.sim.flow import ENDING, Block, blocks, call_target
+from kernprof.sim.irkit import I32, I64, PTR, Kit, Value
+from kernprof.sim.layout import (
+    CONVERGENCE_BARRIERS,
+    WARP_SIZE,
+    Context,
+    FaultKind,
+    StepResult,
+    Warp,
+    offset_of,
+)
+from kernprof.sim.memory import FULL, LANES32, Helpers
+from kernprof.sim.operands import Immediate, Predicate, Register, Special
+from kernprof.sim.ops_float import FLOAT
+from kernprof.sim.ops_integer import INTEGER, Semantics
+from kernprof.sim.ops_memory import MEMORY
+from kernprof.sim.ops_warp import WARP
+from kernprof.sim.program import Instruction, Kernel, target_of
+from kernprof.sim.site import Refused, Site
+
+SEMANTICS: Mapping[str, Semantics] = MappingProxyType({**INTEGER, **FLOAT, **WARP, **MEMORY})
+_FAULTING = frozenset(MEMORY)
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """What translating a kernel gave.
+
+    Parameters
+    ----------
+    blocks
+        Basic blocks; counters are kept per block number.
+    refused
+        Reason by index of each instruction that can't be executed. Reaching one stops the launch.
+    """
+
+    blocks: tuple[Block, ...]
+    refused: Mapping[int, str]
+
+
+def translate(module: ir.Module, helpers: Helpers, kernel: Kernel) -> Translation:
+    """Add ``step(ctx, warp) -> i32`` for a kernel to a module; it returns a ``StepResult``."""
+    return _Translator(module, helpers, kernel).run()
+
+
+class _Translator:
+    def __init__(self, module: ir.Module, helpers: Helpers, kernel: Kernel) -> None:
+        self.helpers = helpers
+        self.kernel = kernel
+        self.blocks = blocks(kernel)
+        self.refused: dict[int, str] = {}
+        made = ir.Function(module, ir.FunctionType(I32, [PTR, PTR]), name="step")
+        made.linkage = "internal"
+        made.args[1].add_attribute("noalias")
+        self.kit = Kit(module, made)
+        self.context, self.warp = (Value(self.kit, a) for a in made.args)
+        self.labels = {b.start: self.kit.block(f"at_{b.start:x}") for b in self.blocks}
+        self.schedule = self.kit.block("schedule")
+        self.bad_branch = self.kit.block("bad_branch")
+        self.group = self.kit.slot(I32)
+
+    def run(self) -> Translation:
+        kit = self.kit
+        kit.jump(self.schedule)
+        self._emit_schedule()
+        for block in self.blocks:
+            kit.at_end(self.labels[block.start])
+            self._emit_block(block)
+        return Translation(self.blocks, MappingProxyType(dict(self.refused)))
+
+    # State ------------------------------------------------------------------------------------
+
+    def _get(self, field: str, index: int = 0) -> Value:
+        return self.kit.load(I32, self.warp, offset_of(Warp, field, index))
+
+    def _set(self, field: str, value: Value, index: int = 0) -> None:
+        self.kit.store(value, self.warp, offset_of(Warp, field, index))
+
+    def _return(self, result: StepResult) -> None:
+        self.kit.ir.ret(ir.Constant(I32, int(result)))
+
+    def _park(self, lanes: Value, place: Value | int) -> None:
+        """Note where lanes go on."""
+        kit = self.kit
+        at = offset_of(Warp, "lane_pc")
+        old = kit.load(LANES32, self.warp, at)
+        where = kit.const(LANES32, place) if isinstance(place, int) else place
+        kit.store(lanes.mask_lanes().where(where, old), self.warp, at)
+
+    def _emit_schedule(self) -> None:
+        """Pick the ready lanes that stand at the place of the lowest one, or return."""
+        kit = self.kit
+        kit.at_end(self.schedule)
+        ready = self._get("ready")
+        with kit.when(ready.eq(0)):
+            with kit.when(self._get("live").eq(0)):
+                self._return(StepResult.EXITED)
+            with kit.when(self._get("at_barrier").eq(self._get("live"))):
+                self._return(StepResult.BARRIER)
+            self._return(StepResult.BLOCKED)
+        places = kit.load(LANES32, self.warp, offset_of(Warp, "lane_pc"))
+        first = kit.load(I32, self.warp, kit.cttz(ready).zext(I64) << 2)
+        group = places.eq(first.splat(WARP_SIZE)).mask_bits() & ready
+        kit.store(group, self.group)
+        switch = kit.ir.switch(first.raw, self.bad_branch)
+        for start, label in self.labels.items():
+            switch.add_case(ir.Constant(I32, start), label)
+        kit.at_end(self.bad_branch)
+        lane = kit.cttz(ready)
+        self.helpers.call(
+            kit,
+            self.helpers.fault(),
+            self.context,
+            kit.i32(FaultKind.BAD_BRANCH),
+            kit.i32(0),
+            lane,
+            first.zext(I64),
+        )
+        self._return(StepResult.FAULT)
+
+    # Blocks -----------------------------------------------------------------------------------
+
+    def _emit_block(self, block: Block) -> None:
+        kit = self.kit
+        active = kit.load(I32, self.group)
+        slot = 8 * block.number
+        kit.add_to(self._pointer("block_executed"), slot, kit.i64(1))
+        kit.add_to(self._pointer("block_threads"), slot, kit.popcount(active).zext(I64))
+        can_fault = any(i.opcode in _FAULTING for i in block.instructions)
+        for instruction in block.instructions[:-1]:
+            self._emit(instruction, active)
+        last = block.instructions[-1]
+        if last.opcode not in ENDING:
+            self._emit(last, active)
+            self._check_fault(can_fault)
+            self._go(last.offset + self.kernel.step)
+            return
+        self._check_fault(can_fault)
+        try:
+            self._emit_ending(last, active)
+        except Refused as reason:
+            self._refuse(last, active, str(reason))
+
+    def _pointer(self, field: str) -> Value:
+        return self.kit.load(PTR, self.context, offset_of(Context, field), align=8)
+
+    def _check_fault(self, needed: bool) -> None:
+        if not needed:
+            return
+        kind = self.kit.load(I32, self.context, offset_of(Context, "fault_kind"))
+        with self.kit.when(kind.ne(0), likely=False):
+            self._return(StepResult.FAULT)
+
+    def _site(self, instruction: Instruction, active: Value) -> Site:
+        site = Site(
+            self.kit, self.helpers, self.kernel, instruction, self.context, self.warp, active
+        )
+        if site.guarded:
+            count = self.kit.popcount(site.on).zext(I64)
+            self.kit.add_to(self._pointer("predicated_on"), 8 * instruction.index, count)
+        return site
+
+    def _emit(self, instruction: Instruction, active: Value) -> None:
+        kit = self.kit
+        semantics = SEMANTICS.get(instruction.opcode)
+        try:
+            if instruction.opcode == "BSSY":
+                self._arm(instruction, active)
+                return
+            if instruction.opcode == "BMOV":
+                self._move_barrier(instruction, active)
+                return
+            if semantics is None:
+                raise Refused(f"opcode {instruction.opcode} is not known")
+            site = self._site(instruction, active)
+            semantics(site)
+            site.finish()
+        except Refused as reason:
+            # What was emitted before the refusal can't be observed: the fault ends the launch.
+            self._refuse(instruction, active, str(reason))
+            kit.at_end(kit.block("unreachable"))
+
+    def _refuse(self, instruction: Instruction, active: Value, reason: str) -> None:
+        self.refused[instruction.index] = reason
+        kit = self.kit
+        self.helpers.call(
+            kit,
+            self.helpers.fault(),
+            self.context,
+            kit.i32(FaultKind.UNSUPPORTED),
+            kit.i32(instruction.index),
+            kit.cttz(active),
+            kit.i64(instruction.offset),
+        )
+        self._return(StepResult.FAULT)
+
+    def _go(self, offset: int) -> None:
+        if offset in self.labels:
+            self.kit.jump(self.labels[offset])
+        else:
+            self._park(self.kit.load(I32, self.group), offset)
+            self.kit.jump(self.schedule)
+
+    # Control flow -----------------------------------------------------------------------------
+
+    def _emit_ending(self, instruction: Instruction, active: Value) -> None:
+        site = self._site(instruction, active)
+        after = instruction.offset + self.kernel.step
+        handlers = {
+            "BRA": self._branch,
+            "JMP": self._branch,
+            "BRX": self._indirect,
+            "CALL": self._call,
+            "RET": self._return_lanes,
+            "EXIT": self._exit,
+            "BSYNC": self._synchronise,
+            "BREAK": self._break,
+            "WARPSYNC": self._warp_sync,
+            "BAR": self._block_barrier,
+            "YIELD": self._yield,
+            "NANOSLEEP": self._yield,
+        }
+        if instruction.opcode not in handlers:
+            raise Refused(f"opcode {instruction.opcode} is not known")
+        handlers[instruction.opcode](site, after)
+
+    def _branch(self, site: Site, after: int) -> None:
+        mods = site.modifiers
+        mods.drop(("U", "REL", "INC", "NODEC"))
+        diverges = mods.take("DIV")
+        target = target_of(site.instruction)
+        if target is None:
+            raise Refused("a branch without a target")
+        taken = site.on
+        condition = site.optional_predicate()
+        if condition is not None:
+            taken = taken & site.mask(condition)
+        if diverges:
+            expected = site.int32(site.next_register())
+            if expected.lanes > 1:
+                raise Refused("BRA.DIV with a vector register")
+            taken = site.active.ne(expected).where(taken, self.kit.i32(0))
+        site.operands.pop()
+        site.finish()
+        self._split(site, taken, target, after)
+
+    def _split(self, site: Site, taken: Value, target: int, after: int) -> None:
+        """Go where all lanes go, or park those that branch and go on with the others."""
+        kit = self.kit
+        if target not in self.labels:
+            raise Refused(f"branch to {target:#x}, which is no instruction")
+        stay = site.active & ~taken
+        if target <= site.instruction.offset:
+            self._spend(site, taken, target, after)
+        always = kit.block("all_taken")
+        mixed = kit.block("not_all")
+        kit.branch(stay.eq(0), always, mixed)
+        kit.at_end(always)
+        kit.jump(self.labels[target])
+        kit.at_end(mixed)
+        diverge = kit.block("diverge")
+        through = kit.block("none_taken")
+        kit.branch(taken.eq(0), through, diverge)
+        kit.at_end(through)
+        self._go(after)
+        kit.at_end(diverge)
+        slot = 8 * site.instruction.index
+        kit.add_to(self._pointer("divergent"), slot, kit.i64(1))
+        self._park(taken, target)
+        kit.store(stay, self.group)
+        self._go(after)
+
+    def _spend(self, site: Site, taken: Value, target: int, after: int) -> None:
+        """Backward branches use up fuel; without it the warp yields, so that spinning ends."""
+        kit = self.kit
+        at = offset_of(Context, "fuel")
+        fuel = kit.load(I64, self.context, at, align=8) - 1
+        kit.store(fuel, self.context, at, align=8)
+        with kit.when(fuel.eq(0), likely=False):
+            self._park(site.active & ~taken, after)
+            self._park(taken, target)
+            self._return(StepResult.YIELD)
+
+    def _indirect(self, site: Site, after: int) -> None:
+        targets = self.kernel.image.indirect_targets.get(site.instruction.offset)
+        register = site.next_register()
+        base = site.next_number()
+        site.modifiers.take("REL")
+        if targets is None:
+            raise Refused("an indirect branch whose targets the cubin does not list")
+        place = site.register(register.index, uniform=False) + (after + base)
+        self._scatter(site, place, after)
+
+    def _scatter(self, site: Site, place: Value, after: int) -> None:
+        """Send each lane to its own place."""
+        kit = self.kit
+        first = place.at(kit.cttz(site.on) & (WARP_SIZE - 1))
+        same = place.eq(first.splat(WARP_SIZE)).mask_bits()
+        split = (site.on & ~same).ne(0) | site.on.ne(site.active)
+        slot = 8 * site.instruction.index
+        kit.add_to(self._pointer("divergent"), slot, split.zext(I64))
+        self._park(site.active & ~site.on, after)
+        self._park(site.on, place)
+        kit.jump(self.schedule)
+
+    def _call(self, site: Site, after: int) -> None:
+        site.modifiers.drop(("REL", "NOINC"))
+        if site.modifiers.left:
+            site.modifiers.finish()
+        try:
+            target = call_target(self.kernel, site.instruction)
+        except CubinError as error:
+            raise Refused(str(error)) from error
+        self._split(site, site.on, target, after)
+
+    def _return_lanes(self, site: Site, after: int) -> None:
+        site.modifiers.drop(("REL", "NODEC"))
+        site.modifiers.finish()
+        register = site.next_register()
+        # The pair is relative to the function that the operand names; the listing starts at 0.
+        name = site.next_special() if site.operands else self.kernel.name
+        base = self.kernel.image.functions.get(name, (None, 0))[0]
+        if base is None:
+            raise Refused(f"a return relative to {name}, which is not in the section")
+        self._scatter(site, site.register(register.index, uniform=False) + base, after)
+
+    def _exit(self, site: Site, after: int) -> None:
+        kit = self.kit
+        site.modifiers.finish()
+        leaving = site.on
+        if (condition := site.optional_predicate()) is not None:
+            leaving = leaving & site.mask(condition)
+        self._set("live", self._get("live") & ~leaving)
+        self._set("ready", self._get("ready") & ~leaving)
+        members = self._members()
+        kit.store(members & (~leaving).splat(CONVERGENCE_BARRIERS), *self._members_at())
+        self._set("sync_mask", self._get("sync_mask") & ~leaving)
+        self._release()
+        self._continue_with(site.active & ~leaving, after)
+
+    def _continue_with(self, lanes: Value, after: int) -> None:
+        kit = self.kit
+        gone, rest = kit.block("gone"), kit.block("rest")
+        kit.branch(lanes.eq(0), gone, rest)
+        kit.at_end(gone)
+        kit.jump(self.schedule)
+        kit.at_end(rest)
+        kit.store(lanes, self.group)
+        self._go(after)
+
+    # Convergence barriers ---------------------------------------------------------------------
+
+    def _members_at(self) -> tuple[Value, int]:
+        return self.warp, offset_of(Warp, "members")
+
+    def _members(self) -> Value:
+        kind = ir.VectorType(I32, CONVERGENCE_BARRIERS)
+        return self.kit.load(kind, *self._members_at())
+
+    def _release(self) -> None:
+        """Let go the lanes of barriers that nobody is missing from any more."""
+        kit = self.kit
+        at = offset_of(Warp, "waiting")
+        waiting = kit.load(ir.VectorType(I32, CONVERGENCE_BARRIERS), self.warp, at)
+        missing = self._members() & ~waiting
+        kind = ir.VectorType(I32, CONVERGENCE_BARRIERS)
+        free = missing.eq(0).where(waiting, kit.const(kind, 0))
+        lanes = kit.call("llvm.vector.reduce.or.v16i32", I32, free)
+        kit.store(waiting & ~free, self.warp, at)
+        held, came = self._get("sync_mask"), self._get("sync_waiting")
+        done = (held & ~came).eq(0)
+        lanes = lanes | done.where(came, kit.i32(0))
+        self._set("sync_waiting", done.where(kit.i32(0), came))
+        self._set("ready", self._get("ready") | lanes)
+
+    @staticmethod
+    def _barrier(site: Site) -> int:
+        name = site.next_special()
+        if not (name.startswith("B") and name[1:].isdigit()):
+            raise Refused(f"{name} is no convergence barrier")
+        return int(name[1:])
+
+    def _arm(self, instruction: Instruction, active: Value) -> None:
+        site = self._site(instruction, active)
+        number = self._barrier(site)
+        if target_of(instruction) is None:
+            raise Refused("BSSY without a target")
+        site.operands.pop()
+        site.modifiers.drop(("RELIABLE", "RECONVERGENT"))
+        site.finish()
+        self._set("members", site.on, number)
+
+    def _synchronise(self, site: Site, after: int) -> None:
+        kit = self.kit
+        number = self._barrier(site)
+        site.modifiers.drop(("RELIABLE", "RECONVERGENT"))
+        site.finish()
+        if site.guarded:
+            raise Refused("BSYNC under a guard")
+        members = self._get("members", number)
+        together, apart = kit.block("together"), kit.block("apart")
+        kit.branch((members & ~site.active).eq(0), together, apart)
+        kit.at_end(together)
+        self._go(after)
+        kit.at_end(apart)
+        # Lanes that left the barrier before (BREAK) do not wait in it.
+        arriving = site.active & members
+        self._park(site.active, after)
+        self._set("waiting", self._get("waiting", number) | arriving, number)
+        self._set("ready", self._get("ready") & ~arriving)
+        self._release()
+        kit.jump(self.schedule)
+
+    def _break(self, site: Site, after: int) -> None:
+        number = self._barrier(site)
+        if (extra := site.optional_predicate()) is not None and not extra.is_true:
+            raise Refused("BREAK with a predicate operand")
+        site.finish()
+        self._set("members", self._get("members", number) & ~site.on, number)
+        self._release()
+        self._go(after)
+
+    def _move_barrier(self, instruction: Instruction, active: Value) -> None:
+        """BMOV: a barrier's lanes to a register (and empty it), or back."""
+        kit = self.kit
+        site = self._site(instruction, active)
+        mods = site.modifiers
+        mods.drop(("32",))
+        clear = mods.take("CLEAR")
+        first, second = site.next(), site.next()
+        if isinstance(first, Register) and isinstance(second, Special):
+            site.operands = [second]
+            number = self._barrier(site)
+            site.finish()
+            if site.guarded:
+                raise Refused("BMOV under a guard")
+            site.write(first, self._get("members", number).splat(WARP_SIZE))
+            if clear:
+                self._set("members", kit.i32(0), number)
+            return
+        if isinstance(first, Special) and isinstance(second, Register):
+            site.operands = [first]
+            number = self._barrier(site)
+            site.finish()
+            if site.guarded:
+                raise Refused("BMOV under a guard")
+            value = site.int32(second).at(kit.cttz(active) & (WARP_SIZE - 1))
+            self._set("members", value & self._get("live"), number)
+            return
+        raise Refused("this form of BMOV is not known")
+
+    def _warp_sync(self, site: Site, after: int) -> None:
+        """WARPSYNC: wait for the live lanes of a mask."""
+        kit = self.kit
+        everyone = site.modifiers.take("ALL")
+        site.modifiers.finish()
+        if everyone and not site.operands:
+            mask = kit.i32(FULL)
+        else:
+            operand = site.next()
+            if isinstance(operand, Predicate):
+                raise Refused("WARPSYNC with a predicate")
+            value = site.int32(operand)
+            mask = value.at(kit.cttz(site.active) & (WARP_SIZE - 1))
+        if site.guarded:
+            raise Refused("WARPSYNC under a guard")
+        wanted = mask & self._get("live")
+        together, apart = kit.block("together"), kit.block("apart")
+        kit.branch((wanted & ~site.active).eq(0), together, apart)
+        kit.at_end(together)
+        self._go(after)
+        kit.at_end(apart)
+        came = self._get("sync_waiting")
+        clash = came.ne(0) & self._get("sync_mask").ne(wanted)
+        with kit.when(clash, likely=False):
+            self._refuse(site.instruction, site.active, "warp-wide waits on two masks at once")
+        self._park(site.active, after)
+        came = came | site.active
+        self._set("sync_waiting", came)
+        self._set("sync_mask", wanted)
+        self._set("ready", self._get("ready") & ~site.active)
+        self._release()
+        kit.jump(self.schedule)
+
+    # Blocks of threads ------------------------------------------------------------------------
+
+    def _block_barrier(self, site: Site, after: int) -> None:
+        kit = self.kit
+        mods = site.modifiers
+        mods.drop(("DEFER_BLOCKING",))
+        if not mods.take("SYNC"):
+            raise Refused("this form of BAR is not known")
+        mods.finish()
+        number = site.next()
+        if not isinstance(number, Immediate) or number.bits != 0 or site.operands:
+            raise Refused("a barrier other than number 0 over the whole block")
+        if site.guarded:
+            raise Refused("BAR under a guard")
+        self._park(site.active, after)
+        self._set("at_barrier", self._get("at_barrier") | site.active)
+        self._set("ready", self._get("ready") & ~site.active)
+        kit.jump(self.schedule)
+
+    def _yield(self, site: Site, after: int) -> None:
+        self._go(after)
