@@ -402,6 +402,8 @@ def half_fused(site: Site) -> None:
     """HFMA2: only as the constant load that compilers make of it: -0 * 0 plus a pair."""
     site.modifiers.drop(("MMA",))
     target = site.next_register()
+    if len(site.operands) != 4:
+        raise Refused("half-precision arithmetic is not known")
     factors = [site.next(), site.next()]
     addends = [site.next(), site.next()]
     zero = all(isinstance(f, Register) and f.is_zero for f in factors)

@@ -334,15 +334,15 @@ def test_arguments_that_do_not_fit_are_refused(program: sim.Program) -> None:
 
 def test_an_unknown_instruction_stops_only_when_it_is_reached() -> None:
     source = """
-    #include <cuda_fp16.h>
-    extern "C" __global__ void pairs(__half2* x, int on) {
-      if (on) x[threadIdx.x] = __hfma2(x[threadIdx.x], x[threadIdx.x], x[threadIdx.x]);
+    extern "C" __global__ void timed(long long* x, int on) {
+      if (on) x[threadIdx.x] = clock64();
     }"""
     try:
         program = sim.load(compile_source(source, arch="sm_80", name="/kernprof/h.cu").image)
     except UnavailableError as error:
         pytest.skip(str(error))
-    x = np.ones(32, np.uint32)
-    sim.run(program, "pairs", 1, 32, [x, 0])
-    with pytest.raises(CubinError, match=r"HFMA2.*sm_80.*h\.cu:4.*half-precision"):
-        sim.run(program, "pairs", 1, 32, [x, 1])
+    x = np.ones(32, np.int64)
+    sim.run(program, "timed", 1, 32, [x, 0])
+    assert (x == 1).all()
+    with pytest.raises(CubinError, match=r"CS2R.*sm_80.*h\.cu:3.*depends on time"):
+        sim.run(program, "timed", 1, 32, [x, 1])
