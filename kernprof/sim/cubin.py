@@ -289,7 +289,7 @@ def _kernel(
     if base is None:
         if parameters:
             raise CubinError(f"{name}: parameters without a constant bank attribute")
-        base = 0
+        base = len(_constants(name, by_name).get(0, b""))
     if symbol.index not in regcounts:
         raise CubinError(f"{name}: the cubin does not tell its register count")
     shared = by_name.get(f".nv.shared.{name}")

@@ -234,7 +234,7 @@ def _memory(
     banks = {number: bytearray(content) for number, content in image.constants.items()}
     ends = [image.parameter_base + p.offset_bytes + p.size_bytes for p in image.parameters]
     first = banks.setdefault(0, bytearray())
-    first.extend(bytes(max([0, image.parameter_base, *ends]) - len(first)))
+    first.extend(bytes(max(0, max([image.parameter_base, *ends]) - len(first))))
     for parameter, argument in zip(image.parameters, args, strict=True):
         packed = _pack(kernel.name, parameter.ordinal, parameter.size_bytes, argument, place)
         at = image.parameter_base + parameter.offset_bytes

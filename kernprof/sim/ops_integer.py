@@ -369,6 +369,17 @@ def dot4(site: Site) -> None:
     site.write(target, total)
 
 
+def add_minimum_maximum(site: Site) -> None:
+    """VIADDMNMX: a + b, then the smaller or larger of that and c."""
+    signed = not site.modifiers.take("U32")
+    target = site.next_register()
+    total = site.int32(site.next()) + site.int32(site.next())
+    other = site.int32(site.next())
+    least = site.condition(site.next_predicate())
+    less = total.compare("<", other, signed=signed)
+    site.write(target, (less ^ ~least).where(total, other))
+
+
 def add2(site: Site) -> None:
     """VIADD: sum of two."""
     target = site.next_register()
@@ -382,6 +393,7 @@ INTEGER: Mapping[str, Semantics] = MappingProxyType(
         "IADD3": add3,
         "UIADD3": add3,
         "VIADD": add2,
+        "VIADDMNMX": add_minimum_maximum,
         "IMAD": multiply_add,
         "UIMAD": multiply_add,
         "ISETP": compare,

@@ -41,6 +41,9 @@ def _special(site: Site, name: str) -> Value:
     if name.startswith("SR_CTAID."):
         at = offset_of(Context, "block_index", "XYZ".index(name[-1]))
         return kit.load(I32, site.context, at).splat(WARP_SIZE)
+    if name == "SR_CgaCtaId":
+        # A launch without clusters: every block is the first of its own.
+        return kit.zero(LANES32)
     if name == "SR_LANEID":
         return kit.sequence(_LANES)
     masks = {
