@@ -15,7 +15,7 @@ from pathlib import Path
 from kernprof.errors import CubinError, UnknownNameError
 from kernprof.sim.control import ControlCode, encodings, instruction_bytes
 from kernprof.sim.cubin import CubinImage, KernelImage, SourceLine, read_cubin
-from kernprof.sim.disasm import RawFunction, disassemble
+from kernprof.sim.disasm import RawFunction, RawInstruction, disassemble
 from kernprof.sim.operands import Immediate, Operand, Predicate, parse_operand, split_operands
 
 
@@ -174,21 +174,10 @@ def load(cubin: bytes, *, cache: Path | None = None) -> Program:
 def _instructions(
     image: KernelImage, arch: str, functions: tuple[RawFunction, ...]
 ) -> tuple[Instruction, ...]:
-    """Join the disassembly of a section with its bytes.
-
-    The disassembler lists a section under its kernel's name from offset 0, the functions inside it
-    included.
-    """
+    """Join the disassembly of a section with its bytes."""
     sm = int(arch.removeprefix("sm_"))
-    listed = [f for f in functions if f.name == image.name]
-    if len(listed) != 1 or listed[0].start != 0:
-        raise CubinError(f"{image.name}: the disassembly lists it {len(listed)} times")
-    raw = [line for line in listed[0].instructions if line.opcode]
     words = encodings(image.code, sm)
-    if len(raw) != len(words):
-        raise CubinError(
-            f"{image.name}: {len(raw)} instructions disassembled, {len(words)} in its code"
-        )
+    raw = _listing(image, functions, len(words))
     bounds = sorted(
         (start, name) for name, (start, size) in image.functions.items() if start or size
     )
@@ -215,6 +204,30 @@ def _instructions(
             )
         )
     return tuple(found)
+
+
+def _listing(
+    image: KernelImage, functions: tuple[RawFunction, ...], expected: int
+) -> list[RawInstruction]:
+    """Collect the lines of a section in address order.
+
+    The disassembler of CUDA 13 lists a section whole under its kernel's name, that of CUDA 12 lists
+    the kernel and each function behind it.
+    """
+    pieces = sorted(
+        (f for f in functions if image.functions.get(f.name, (-1, 0))[0] == f.start),
+        key=lambda f: f.start,
+    )
+    raw: list[RawInstruction] = []
+    for piece in pieces:
+        if len(raw) == expected:
+            break
+        raw += [line for line in piece.instructions if line.opcode]
+    if len(raw) != expected:
+        raise CubinError(
+            f"{image.name}: {len(raw)} instructions disassembled, {expected} in its code"
+        )
+    return raw
 
 
 def _guard(text: str) -> Predicate | None:
