@@ -21,6 +21,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from kernprof.compile import DiskCache
 from kernprof.errors import CubinError, UnavailableError
 
 _TIMEOUT_S = 120
@@ -120,7 +121,7 @@ def find_disassembler(sm: int) -> Disassembler:
     raise UnavailableError(what, _OLD if sm < _FIRST_OF_13 else _MODERN)
 
 
-def disassemble(cubin: bytes, sm: int, cache: Path | None = None) -> tuple[RawFunction, ...]:
+def disassemble(cubin: bytes, sm: int, cache: DiskCache | None = None) -> tuple[RawFunction, ...]:
     """Disassemble a cubin.
 
     Parameters
@@ -130,7 +131,7 @@ def disassemble(cubin: bytes, sm: int, cache: Path | None = None) -> tuple[RawFu
     sm
         Its architecture number.
     cache
-        Folder in which the disassembler's output is kept under the cubin's SHA-256, or None.
+        Where the disassembler's output is kept under the cubin's SHA-256, or None.
 
     Raises
     ------
@@ -140,19 +141,19 @@ def disassemble(cubin: bytes, sm: int, cache: Path | None = None) -> tuple[RawFu
         The disassembler refuses the cubin.
     """
     digest = hashlib.sha256(cubin).hexdigest()
-    kept = cache / f"{digest}.nvdisasm.json" if cache else None
-    if kept is not None and kept.is_file():
+    kept = cache.get(digest) if cache else None
+    if kept is not None:
         try:
-            return _functions(json.loads(kept.read_text(encoding="utf-8")))
-        except (OSError, ValueError, CubinError):
-            pass  # damaged by an interrupted writer: made again below
+            return _functions(json.loads(kept))
+        except (ValueError, CubinError):
+            pass  # sound on disk, yet not of this form: made again below
     text = _run(find_disassembler(sm), cubin)
     try:
         functions = _functions(json.loads(text))
     except ValueError as error:
         raise CubinError(f"nvdisasm printed no JSON: {error}") from error
-    if kept is not None:
-        _keep(kept, text)
+    if cache is not None:
+        cache.put(digest, text.encode())
     return functions
 
 
@@ -177,15 +178,6 @@ def _run(tool: Disassembler, cubin: bytes) -> str:
         reason = reason.replace(str(path), "the cubin")
         raise CubinError(f"nvdisasm {tool.version[0]}.{tool.version[1]} refuses it: {reason}")
     return done.stdout
-
-
-def _keep(path: Path, text: str) -> None:
-    """Write in one step, so that a reader never sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    with os.fdopen(handle, "w", encoding="utf-8") as out:
-        out.write(text)
-    Path(name).replace(path)
 
 
 def _functions(document: Any) -> tuple[RawFunction, ...]:

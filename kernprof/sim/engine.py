@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from kernprof.compile import open_cache
 from kernprof.errors import CubinError
 from kernprof.sim.program import Kernel, Program
 from kernprof.sim.translate import Translation
 
 _OPTIMISATION = 2
+_HEAD_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,31 @@ def compile_kernel(program: Program, name: str) -> CompiledKernel:
 
 def _compile(program: Program, kernel: Kernel) -> CompiledKernel:
     from llvmlite import binding as llvm
+
+    from kernprof.sim.flow import blocks
+
+    store = open_cache("simulator")
+    key = hashlib.sha256(f"{program.digest} {kernel.name} {_version()}".encode()).hexdigest()
+    entry = store.get(key)
+    if entry is None:
+        entry = _build(kernel)
+        store.put(key, entry)
+    size = int.from_bytes(entry[:_HEAD_BYTES], "little")
+    head = json.loads(entry[_HEAD_BYTES : _HEAD_BYTES + size])
+    machine = _machine()
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+    engine.add_object_file(llvm.ObjectFileRef.from_data(entry[_HEAD_BYTES + size :]))
+    engine.finalize_object()
+    prototype = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+    run = prototype(engine.get_function_address("run"))
+    refused = {int(index): reason for index, reason in head.items()}
+    translation = Translation(blocks(kernel), MappingProxyType(refused))
+    return CompiledKernel(kernel, translation, run, engine)
+
+
+def _build(kernel: Kernel) -> bytes:
+    """Translate and optimise; returns the refused instructions as JSON, then the object file."""
+    from llvmlite import binding as llvm
     from llvmlite import ir
 
     from kernprof.sim.memory import Helpers
@@ -111,8 +140,6 @@ def _compile(program: Program, kernel: Kernel) -> CompiledKernel:
     options = llvm.create_pipeline_tuning_options(speed_level=_OPTIMISATION)
     builder = llvm.create_pass_builder(machine, options)
     builder.getModulePassManager().run(parsed, builder)
-    engine = llvm.create_mcjit_compiler(parsed, machine)
-    engine.finalize_object()
-    prototype = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
-    run = prototype(engine.get_function_address("run"))
-    return CompiledKernel(kernel, translation, run, engine)
+    head = json.dumps(dict(translation.refused)).encode()
+    code: bytes = machine.emit_object(parsed)
+    return len(head).to_bytes(_HEAD_BYTES, "little") + head + code

@@ -10,8 +10,8 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 
+from kernprof.compile import DiskCache, open_cache
 from kernprof.errors import CubinError, UnknownNameError
 from kernprof.sim.control import ControlCode, encodings, instruction_bytes
 from kernprof.sim.cubin import CubinImage, KernelImage, SourceLine, read_cubin
@@ -144,7 +144,7 @@ class Program:
         return self.kernels[name]
 
 
-def load(cubin: bytes, *, cache: Path | None = None) -> Program:
+def load(cubin: bytes, *, cache: DiskCache | None = None) -> Program:
     """Read and disassemble a cubin.
 
     Parameters
@@ -152,7 +152,7 @@ def load(cubin: bytes, *, cache: Path | None = None) -> Program:
     cubin
         The ELF image that NVRTC or nvcc made.
     cache
-        Folder in which the disassembly is kept, or None.
+        Where the disassembly is kept; the user's cache directory by default.
 
     Raises
     ------
@@ -163,7 +163,7 @@ def load(cubin: bytes, *, cache: Path | None = None) -> Program:
     """
     image = read_cubin(cubin)
     sm = int(image.arch.removeprefix("sm_"))
-    functions = disassemble(cubin, sm, cache)
+    functions = disassemble(cubin, sm, open_cache("disassembly") if cache is None else cache)
     kernels = {
         name: Kernel(image.arch, kernel, _instructions(kernel, image.arch, functions))
         for name, kernel in image.kernels.items()
