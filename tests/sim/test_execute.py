@@ -100,7 +100,7 @@ extern "C" __global__ void variables(float* y) {
 """
 
 
-@pytest.fixture(scope="module", params=["sm_80"])
+@pytest.fixture(scope="module", params=["sm_70", "sm_75", "sm_80", "sm_90"])
 def program(request: pytest.FixtureRequest) -> sim.Program:
     try:
         return sim.load(compile_source(SOURCE, arch=request.param, name="/kernprof/t.cu").image)
