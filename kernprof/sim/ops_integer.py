@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from kernprof.sim.irkit import I1, I8, I32, I64, Value, vector
-from kernprof.sim.operands import Immediate, Predicate, Register
+from kernprof.sim.operands import Constant, Immediate, Operand, Predicate, Register
 from kernprof.sim.site import Refused, Site
 
 Semantics = Callable[[Site], None]
@@ -32,6 +32,24 @@ def move(site: Site) -> None:
     site.write(target, value)
 
 
+def is_negated(operand: Operand) -> bool:
+    """Whether a minus stands before the operand."""
+    return isinstance(operand, (Register, Constant)) and operand.negate
+
+
+def addend(site: Site, operand: Operand) -> Value:
+    """Read one addend as 64 bits: -x counts as ~x + 1, so that its carry is that of the adder."""
+    value = site.raw(operand).zext(I64)
+    if isinstance(operand, (Register, Constant)):
+        if operand.absolute:
+            raise Refused("magnitude of an addend")
+        if operand.invert or operand.negate:
+            value = value ^ 0xFFFFFFFF
+        if operand.negate:
+            value = value + 1
+    return value
+
+
 def add3(site: Site) -> None:
     """IADD3: three addends; carry-outs say whether the sum passed 2^32 and 2^33."""
     carry = site.modifiers.take("X")
@@ -41,16 +59,7 @@ def add3(site: Site) -> None:
         outs.append(out)
     total = site.kit.zero(vector(I64, site.lanes))
     for _ in range(3):
-        operand = site.next()
-        value = site.raw(operand).zext(I64)
-        if isinstance(operand, Register) or hasattr(operand, "negate"):
-            if getattr(operand, "absolute", False):
-                raise Refused("magnitude of an addend")
-            if getattr(operand, "invert", False) or getattr(operand, "negate", False):
-                value = value ^ 0xFFFFFFFF
-            if getattr(operand, "negate", False):
-                value = value + 1
-        total = total + value
+        total = total + addend(site, site.next())
     if carry:
         while (into := site.optional_predicate()) is not None:
             total = total + site.condition(into).zext(I64)
@@ -78,10 +87,10 @@ def multiply_add(site: Site) -> None:
         site.write(target, total)
         return
     for operand in (a, b):
-        if getattr(operand, "negate", False) and high:
+        if is_negated(operand) and high:
             raise Refused("a negated factor of a high product")
     product = site.raw(a).extend(I64, signed=signed) * site.raw(b).extend(I64, signed=signed)
-    negative = getattr(a, "negate", False) != getattr(b, "negate", False)
+    negative = is_negated(a) != is_negated(b)
     if negative:
         product = product.neg()
     addend = site.int64(c, signed=signed)
@@ -92,8 +101,8 @@ def multiply_add(site: Site) -> None:
         total = total + more
         extra = extra | (total.ult(more))
     if out is not None:
-        if negative:
-            raise Refused("a carry out of this product")
+        if negative or is_negated(c):
+            raise Refused("a carry out of a difference of products")
         site.write_condition(out, extra)
     if wide:
         site.write64(target, total)
@@ -127,6 +136,20 @@ def minimum_maximum(site: Site) -> None:
     least = site.condition(site.next_predicate())
     less = a.compare("<", b, signed=signed)
     site.write(target, (less ^ ~least).where(a, b))
+
+
+def minimum_maximum3(site: Site) -> None:
+    """VIMNMX3: the smallest of three where the predicate holds, else the largest."""
+    signed = not site.modifiers.take("U32")
+    site.modifiers.drop(("S32",))
+    target = site.next_register()
+    values = [site.int32(site.next()) for _ in range(3)]
+    least = site.condition(site.next_predicate())
+    best = values[0]
+    for value in values[1:]:
+        less = best.compare("<", value, signed=signed)
+        best = (less ^ ~least).where(best, value)
+    site.write(target, best)
 
 
 def magnitude(site: Site) -> None:
@@ -187,12 +210,11 @@ def scaled_add(site: Site) -> None:
         shifted = site.int32(a) << amount
         if carry:
             raise Refused("a carry into the low word")
-        negated = getattr(a, "negate", False) or getattr(b, "negate", False)
-        if out is not None and not out.is_true and negated:
-            raise Refused("a carry out of a difference")
-        total = shifted.zext(I64) + site.int32(b).zext(I64)
+        if out is not None and not out.is_true and is_negated(a):
+            raise Refused("a carry out of a negated shift")
+        total = shifted.zext(I64) + addend(site, b)
     else:
-        if getattr(a, "negate", False) or getattr(a, "invert", False):
+        if is_negated(a) or (isinstance(a, (Register, Constant)) and a.invert):
             raise Refused("a negated operand of a high part")
         if sign_extend:
             pair = site.raw(a).sext(I64)
@@ -200,7 +222,7 @@ def scaled_add(site: Site) -> None:
             pair = site.raw(a).zext(I64) | site.int32(site.next()).zext(I64) << 32
         amount = site.next_number() & 31
         shifted = ((pair << amount) >> 32).trunc(I32)
-        total = shifted.zext(I64) + site.int32(b).zext(I64)
+        total = shifted.zext(I64) + addend(site, b)
         if carry:
             total = total + site.condition(site.next_predicate()).zext(I64)
     site.write(target, total.trunc(I32))
@@ -401,6 +423,7 @@ INTEGER: Mapping[str, Semantics] = MappingProxyType(
         "IMNMX": minimum_maximum,
         "UIMNMX": minimum_maximum,
         "VIMNMX": minimum_maximum,
+        "VIMNMX3": minimum_maximum3,
         "IABS": magnitude,
         "SEL": select,
         "USEL": select,

@@ -105,6 +105,11 @@ BINARY: tuple[tuple[str, Callable[[Array, Array], Array]], ...] = (
         lambda a, b: u32((wide(signed(a)) - wide(signed(b))) >> 3),
     ),
     (
+        "(unsigned)(((long long)({0} / 7u) - (long long)(int)({1} / 14u)) >> 3)",
+        lambda a, b: u32((wide(a // 7) - wide(signed(b // 14))) >> 3),
+    ),
+    ("min(min({0}, {1}), 77777u)", lambda a, b: np.minimum(np.minimum(a, b), 77777)),
+    (
         "(((unsigned long long){0} << 7) + {1} > (unsigned long long){1} * 5ull ? {0} : 3u)",
         lambda a, b: np.where(
             (a.astype(np.uint64) << np.uint64(7)) + b > b.astype(np.uint64) * np.uint64(5), a, 3
