@@ -64,13 +64,18 @@ class Symbol:
 
 @dataclass(frozen=True, slots=True)
 class GlobalRelocation:
-    """A 4- or 8-byte slot of a constant bank that holds the address of a global variable."""
+    """A 4- or 8-byte slot of a constant bank that holds an address.
+
+    ``known`` tells whether it is that of a global variable of this cubin; function pointers and
+    external symbols are not known, and code that reads such a slot is refused.
+    """
 
     bank: int
     offset_bytes: int
     size_bytes: int
     symbol: Symbol
     addend: int
+    known: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +122,10 @@ class KernelImage:
         Source position by instruction offset where the line table has one.
     functions
         Functions in the section by name: (offset, size).
+    patched
+        Offsets of instructions that a loader would still have to complete.
+    required_block
+        Block that the source demands, or None.
     """
 
     name: str
@@ -133,6 +142,7 @@ class KernelImage:
     indirect_targets: Mapping[int, tuple[int, ...]]
     lines: Mapping[int, SourceLine]
     functions: Mapping[str, tuple[int, int]]
+    patched: frozenset[int] = frozenset()
     required_block: tuple[int, int, int] | None = None
 
 
@@ -313,6 +323,7 @@ def _kernel(
             for s in symbols
             if s.is_function and s.section == symbol.section
         },
+        patched=_patched(name, by_name),
         required_block=required,
     )
 
@@ -350,13 +361,16 @@ def _relocations(
                     continue
                 for entry in found[1].iter_relocations():
                     yield _relocation(bank, entry, symbols, sections, target)
-        found = by_name.get(f"{prefix}.text.{name}")
-        if found is not None and found[1].num_relocations():
-            kinds = sorted({e["r_info_type"] for e in found[1].iter_relocations()})
-            raise CubinError(
-                f"{name}: its code has relocations of type {kinds}; relocations in code are not "
-                "known to the simulator, compile whole-program (no -rdc, no unresolved functions)"
-            )
+
+
+def _patched(name: str, by_name: Mapping[str, tuple[int, Any]]) -> frozenset[int]:
+    """Offsets of the instructions that the driver would complete when it loads the cubin."""
+    found: set[int] = set()
+    for prefix in (".rel", ".rela"):
+        section = by_name.get(f"{prefix}.text.{name}")
+        if section is not None:
+            found.update(int(e["r_offset"]) for e in section[1].iter_relocations())
+    return frozenset(found)
 
 
 def _relocation(
@@ -367,15 +381,9 @@ def _relocation(
         raise CubinError(f"{where}: relocation type {kind}; types 1 and 2 are known")
     size = 4 if kind == _R_CUDA_32 else 8
     symbol = symbols[entry["r_info_sym"]]
-    if symbol.section < 0 or not sections[symbol.section].name.startswith(".nv.global"):
-        raise CubinError(
-            f"{where}+{entry['r_offset']:#x}: needs the address of {symbol.name!r}, which is no "
-            "global variable of this cubin; function pointers and external symbols are not known "
-            "to the simulator"
-        )
-    return GlobalRelocation(
-        bank, entry["r_offset"], size, symbol, entry.entry.get("r_addend", 0) or 0
-    )
+    known = symbol.section >= 0 and sections[symbol.section].name.startswith(".nv.global")
+    addend = entry.entry.get("r_addend", 0) or 0
+    return GlobalRelocation(bank, entry["r_offset"], size, symbol, addend, known)
 
 
 def _lines(

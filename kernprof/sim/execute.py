@@ -249,7 +249,7 @@ def _memory(
         if offset + 4 <= image.parameter_base:
             first[offset : offset + 4] = values[meaning].to_bytes(4, "little")
     for relocation in image.relocations:
-        if relocation.bank not in banks:
+        if relocation.bank not in banks or not relocation.known:
             continue
         base = section_base[relocation.symbol.section] + relocation.symbol.value
         target = banks[relocation.bank]

@@ -101,6 +101,8 @@ _HEX = re.compile(r"^([+-]?)0x([0-9a-fA-F]+)$")
 _DECIMAL = re.compile(r"^[+-]?(\d+\.?\d*(?:e[+-]?\d+)?|INF|QNAN|SNAN|NAN)$", re.IGNORECASE)
 _CONSTANT = re.compile(r"^(c|cx)\[([^\]]*)\]\s*\[([^\]]*)\]((?:\.[A-Za-z0-9_]+)*)$")
 _ADDRESS = re.compile(r"^(?:desc\[([^\]]*)\])?\[([^\]]*)\]$")
+# The half of an address that a loader fills in ("32@lo(symbol)") is named, never a value.
+_RELOCATED = re.compile(r"^\d+@(lo|hi)\(.*\)$")
 _SPECIAL = re.compile(r"^(SR_[A-Z0-9_.]+|SRZ|B\d+|SB\d+|PR|CC(?:\.[A-Z]+)?|\{[0-9,]*\})$")
 _MISSING_COMMA = re.compile(r"^(U?[RP](?:\d+|Z|T)[.A-Za-z0-9_]*?)((?:desc\[[^\]]*\])?\[.*)$")
 
@@ -166,7 +168,7 @@ def parse_operand(text: str) -> Operand:
         raise CubinError(f"operand {text!r} has an unknown form")
     if match := _ADDRESS.match(inner):
         return _address(match, text)
-    if _SPECIAL.match(inner) or re.match(r"^[$A-Za-z_][\w$@.]*$", inner):
+    if _SPECIAL.match(inner) or _RELOCATED.match(inner) or re.match(r"^[$A-Za-z_][\w$@.]*$", inner):
         return Special(inner)
     raise CubinError(f"operand {text!r} has an unknown form")
 

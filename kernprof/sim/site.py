@@ -378,7 +378,11 @@ def is_uniform(instruction: Instruction) -> bool:
 
 
 def check_launch_constant(kernel: Kernel, bank: int, offset: int) -> None:
-    """Refuse a word of constant bank 0 below the parameters whose meaning is not known."""
+    """Refuse a word whose value is not known: below the parameters, or an external address."""
+    for slot in kernel.image.relocations:
+        inside = slot.offset_bytes <= offset < slot.offset_bytes + slot.size_bytes
+        if slot.bank == bank and inside and not slot.known:
+            raise Refused(f"the address of {slot.symbol.name!r} is not known")
     if bank != 0 or offset >= kernel.image.parameter_base:
         return
     if offset not in launch_constants(kernel.sm):

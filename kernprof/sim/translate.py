@@ -69,6 +69,7 @@ class _Translator:
         self.helpers = helpers
         self.kernel = kernel
         self.blocks = blocks(kernel)
+        self.patched = kernel.image.patched
         self.refused: dict[int, str] = {}
         made = ir.Function(module, ir.FunctionType(I32, [PTR, PTR]), name="step")
         made.linkage = "internal"
@@ -173,6 +174,9 @@ class _Translator:
             self._return(StepResult.FAULT)
 
     def _site(self, instruction: Instruction, active: Value) -> Site:
+        step = self.kernel.step
+        if any(instruction.offset <= at < instruction.offset + step for at in self.patched):
+            raise Refused("it needs a relocation; link the kernel whole")
         site = Site(
             self.kit, self.helpers, self.kernel, instruction, self.context, self.warp, active
         )
