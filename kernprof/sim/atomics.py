@@ -10,6 +10,7 @@ from llvmlite import ir
 
 from kernprof.sim.irkit import F32, F64, I32, I64, PTR, Kit, Value, vector
 from kernprof.sim.layout import (
+    LINE_BYTES,
     SECTOR_BYTES,
     WARP_SIZE,
     Allocation,
@@ -17,7 +18,7 @@ from kernprof.sim.layout import (
     FaultKind,
     offset_of,
 )
-from kernprof.sim.memory import GLOBAL, LANES32, LANES64, Helpers, each_lane
+from kernprof.sim.memory import GLOBAL, LANES32, LANES64, Helpers, distinct_pieces, each_lane
 
 OPERATIONS = ("ADD", "MIN", "MAX", "INC", "DEC", "AND", "OR", "XOR", "EXCH", "CAS")
 _ALLOCATION_BYTES = 32
@@ -90,10 +91,10 @@ def _count(
     requests = kit.load(PTR, context, offset_of(Context, "requests"), align=8)
     kit.add_to(requests, slot, kit.i64(1))
     if space == GLOBAL:
-        sectors = kit.load(PTR, context, offset_of(Context, "sectors"), align=8)
-        shift = SECTOR_BYTES.bit_length() - 1
-        found = helpers.call(kit, helpers.distinct(), address >> shift, mask)
-        kit.add_to(sectors, slot, found.zext(I64))
+        for field, size in (("sectors", SECTOR_BYTES), ("lines", LINE_BYTES)):
+            counts = kit.load(PTR, context, offset_of(Context, field), align=8)
+            found = distinct_pieces(helpers, kit, address, mask, size)
+            kit.add_to(counts, slot, found.zext(I64))
 
 
 def _map_global(

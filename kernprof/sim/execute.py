@@ -63,6 +63,8 @@ class Execution:
         Memory requests: warp instructions with at least one lane on.
     sectors
         32-byte sectors that these touched in global or local memory.
+    lines
+        128-byte lines that these touched in global memory.
     wavefronts
         Shared-memory passes.
     conflicts
@@ -87,6 +89,7 @@ class Execution:
     predicated_on: np.ndarray
     requests: np.ndarray
     sectors: np.ndarray
+    lines: np.ndarray
     wavefronts: np.ndarray
     conflicts: np.ndarray
     divergent: np.ndarray
@@ -318,6 +321,7 @@ class _Worker:
                 ("predicated_on", instructions),
                 ("requests", instructions),
                 ("sectors", instructions),
+                ("lines", instructions),
                 ("wavefronts", instructions),
                 ("conflicts", instructions),
                 ("divergent", instructions),
@@ -422,6 +426,7 @@ def _execution(
         predicated_on=on,
         requests=total["requests"],
         sectors=total["sectors"],
+        lines=total["lines"],
         wavefronts=total["wavefronts"],
         conflicts=total["conflicts"],
         divergent=total["divergent"],

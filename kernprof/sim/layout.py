@@ -15,6 +15,7 @@ CONVERGENCE_BARRIERS = 16
 BLOCK_BARRIERS = 16
 REGISTER_BYTES = 4 * WARP_SIZE
 SECTOR_BYTES = 32
+LINE_BYTES = 128
 SHARED_BANKS = 32
 
 
@@ -69,6 +70,7 @@ class Context(ctypes.Structure):
         ("predicated_on", ctypes.c_uint64),
         ("requests", ctypes.c_uint64),
         ("sectors", ctypes.c_uint64),
+        ("lines", ctypes.c_uint64),
         ("wavefronts", ctypes.c_uint64),
         ("conflicts", ctypes.c_uint64),
         ("divergent", ctypes.c_uint64),

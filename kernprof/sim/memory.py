@@ -15,6 +15,7 @@ from llvmlite import ir
 
 from kernprof.sim.irkit import I1, I8, I16, I32, I64, PTR, Kit, Value, mangled, vector
 from kernprof.sim.layout import (
+    LINE_BYTES,
     SECTOR_BYTES,
     SHARED_BANKS,
     WARP_SIZE,
@@ -234,6 +235,11 @@ def _pointer(kit: Kit, context: Value, field: str, index: int = 0) -> Value:
     return kit.load(PTR, context, offset_of(Context, field, index), align=8)
 
 
+def distinct_pieces(helpers: Helpers, kit: Kit, address: Value, mask: Value, size: int) -> Value:
+    """Count the pieces of memory of a power-of-two size that the lanes' addresses fall into."""
+    return helpers.call(kit, helpers.distinct(), address >> (size.bit_length() - 1), mask)
+
+
 def each_lane(kit: Kit, mask: Value) -> _EachLane:
     """Loop over the set bits of a mask, lowest first; yields the lane as i32."""
     return _EachLane(kit, mask)
@@ -437,12 +443,9 @@ class _Access:
                 kit.add_to(touched, 0, found)
             count = kit.load(I32, touched)
         else:
-            count = self.helpers.call(
-                kit,
-                self.helpers.distinct(),
-                self.address >> (SECTOR_BYTES.bit_length() - 1),
-                self.mask,
-            )
+            count = distinct_pieces(self.helpers, kit, self.address, self.mask, SECTOR_BYTES)
+            lines = distinct_pieces(self.helpers, kit, self.address, self.mask, LINE_BYTES)
+            kit.add_to(_pointer(kit, self.context, "lines"), slot, lines.zext(I64))
         kit.add_to(_pointer(kit, self.context, "sectors"), slot, count.zext(I64))
 
     def _move(self, base: Value, offset: Value, mask: Value) -> None:

@@ -66,6 +66,14 @@ extern "C" __global__ void banks(float* y, int step) {
   __syncwarp();
   y[t] = s[t * step];
 }
+extern "C" __global__ void wide(const float4* x, float4* y, int kind) {
+  __shared__ float4 s[32];
+  int t = threadIdx.x;
+  s[t] = x[t];
+  __syncthreads();
+  int from = kind == 0 ? t : kind == 1 ? 0 : kind == 2 ? t / 2 : kind == 3 ? t / 4 : t % 16;
+  y[t] = s[from];
+}
 extern "C" __global__ void quotients(const int* x, const int* z, const float* f, const double* d,
                                      int* q, int* r, float* g, double* h, long long* w, int n) {
   int i = blockIdx.x * blockDim.x + threadIdx.x;
@@ -219,6 +227,22 @@ def test_shared_passes_are_those_of_the_fullest_bank(program: sim.Program, step:
         assert done.wavefronts[at(done, opcode)].tolist() == [passes]
         assert done.conflicts[at(done, opcode)].tolist() == [passes - 1]
     assert np.array_equal(y, np.full(32, 31.0) if step == 0 else np.arange(32))
+
+
+@pytest.mark.parametrize(("kind", "passes"), [(0, 4), (1, 2), (2, 2), (3, 2), (4, 4)])
+def test_wide_loads_of_shared_data_take_half_the_passes(
+    program: sim.Program, kind: int, passes: int
+) -> None:
+    """Passes measured on hardware: own, broadcast, pairs, quads, halves of the warp alike."""
+    x = np.arange(128, dtype=np.float32)
+    y = np.zeros_like(x)
+    done = sim.run(program, "wide", 1, 32, [x, y, kind])
+    t = np.arange(32)
+    source = (t, t * 0, t // 2, t // 4, t % 16)[kind]
+    assert np.array_equal(y.reshape(32, 4), x.reshape(32, 4)[source])
+    assert done.wavefronts[at(done, "LDS")].tolist() == [passes]
+    assert done.wavefronts[at(done, "STS")].tolist() == [4]
+    assert done.lines[at(done, "STG")].tolist() == [4]
 
 
 def test_quotients_and_roots_are_correctly_rounded(program: sim.Program) -> None:
