@@ -38,10 +38,14 @@ class Limits:
         Most metrics of one launch.
     instances_per_metric
         Most instances (instructions, units) of one metric.
+    entries
+        Most launches and pieces of machine code of one binary report; each takes the profiler tens
+        of milliseconds, and reading it some tens of microseconds.
     details_per_launch
         Most rule results, NVTX ranges or other small parts of one launch.
-    functions
-        Most functions and source files of one module.
+    details
+        Most small parts of a whole binary report: those of all launches, functions, source files,
+        versions. A part can be as short as two bytes and still takes a microsecond.
     name_chars
         Longest name that is kept whole.
     """
@@ -56,8 +60,9 @@ class Limits:
     launches: int = 1_000_000
     metrics_per_launch: int = 100_000
     instances_per_metric: int = 2_000_000
+    entries: int = 250_000
     details_per_launch: int = 10_000
-    functions: int = 100_000
+    details: int = 2_500_000
     name_chars: int = 64 * 1024
 
 

@@ -57,7 +57,7 @@ def sound() -> bytes:
                 "smsp__pcsamp_warps_issue_stalled_wait": {0x7F0000000010: 4},
             },
             nvtx=("range",),
-            rules=(("CPIStall", 4, "message"),),
+            rules=(("CPIStall", (4, "message")),),
             clock_locked=True,
             source=1,
         )
@@ -172,7 +172,50 @@ def _floods() -> Iterator[tuple[str, bytes]]:
     for _ in range(2000):
         deep = build.text(3, deep)
     yield "nesting", head + build.block(results=[deep])
+    yield from _small_parts(head)
     yield "50 MB of name", build.report([build.Launch(kernel="k" * 50_000_000)])
+
+
+def _small_parts(head: bytes) -> Iterator[tuple[str, bytes]]:
+    """Floods of parts that are sound, or nearly so, and as short as they can be."""
+    ids = {"x": 0}
+
+    def launches(extra: bytes, count: int = 1, name: str = "x") -> bytes:
+        launch = build.Launch(mangled="", metrics={"x": 1}, extra=extra)
+        return head + build.block(strings=[name], results=[build.result(launch, ids)] * count)
+
+    metric = [build.text(13, build.integer(1, 0) + build.text(2, build.scalar(n))) for n in (0, 1)]
+    yield "5e5 repeated metrics", launches(metric[0] * 99_000, 5)
+    yield "1e5 contradictions of a long name", launches(b"".join(metric) * 49_000, 2, "x" * 60_000)
+    yield "3e5 launches", launches(b"", 300_000)
+    empty = build.integer(1, 0) + b"\x1a\x00" * 1_900_000
+    yield "2e6 instances of nothing", launches(build.text(13, empty))
+    bare = build.integer(1, 0) + build.text(3, build.text(2, b"")) * 1_900_000
+    yield "2e6 instances without a value", launches(build.text(13, bare))
+    items = build.text(1, "") + build.text(2, "") + build.text(3, b"\x0a\x00" * 9_900)
+    yield "5e6 items of rules", launches(build.text(19, items), 500)
+    named = build.text(1, build.integer(1, 1) + build.text(2, "d" * 60_000))
+    stack = build.text(2, build.integer(1, 1) + build.text(3, build.text(1, "")) * 9_900)
+    ranges = build.text(21, named + build.text(2, build.integer(1, 7) + stack))
+    yield "3e6 ranges of a domain with a long name", launches(ranges, 300)
+    functions = build.integer(1, 1) + build.text(9, b"\x0a\x00" * 3_000_000)
+    yield "3e6 functions", head + build.block(strings=["x"], sources=[functions])
+    files = build.integer(1, 1) + build.text(8, build.text(1, build.text(1, "")) * 3_000_000)
+    yield "3e6 source files", head + build.block(strings=["x"], sources=[files])
+    version = build.text(8, build.text(1, "") + build.text(2, ""))
+    yield "3e6 versions", head + build.block(session=version * 3_000_000)
+    whole = launches(b"")
+    entry = whole.rindex(build.text(6, "gemv2T"))
+    for number, content in (
+        (8, build.integer(8, 3)),
+        (10, build.extent(10, (4, 2, 1))),
+        (15, build.text(15, build.integer(1, 0))),
+    ):
+        at = whole.index(content, entry)
+        damaged = bytearray(whole)
+        # As field 14, which nobody needs; the required one is missing then.
+        damaged[at] = 14 << 3 | (content[0] & 7)
+        yield f"required field {number} renumbered", bytes(damaged)
 
 
 def _block_of_zero_entries(count: int) -> bytes:

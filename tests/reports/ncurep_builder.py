@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any
 
 Scalar = float | int | str
@@ -60,7 +61,8 @@ class Launch:
     thread_id: int = 7
     source: int = 0
     nvtx: Sequence[str] = ()
-    rules: Sequence[tuple[str, int, str]] = ()
+    rules: Sequence[tuple[str, *tuple[tuple[int, str], ...]]] = ()
+    comment: str = ""
     clock_locked: bool | None = None
     extra: bytes = b""
 
@@ -74,10 +76,13 @@ def nvtx(thread_id: int, names: Sequence[str]) -> bytes:
     return text(2, integer(1, thread_id) + text(2, stack))
 
 
-def rule(identifier: str, kind: int, message: str) -> bytes:
-    item = text(1, text(1, message) + integer(2, kind))
-    speedup = text(10, integer(1, 1) + double(2, 12.5))
-    return text(1, identifier) + text(2, f"{identifier} name") + text(3, text(1, item + speedup))
+def rule(identifier: str, *messages: tuple[int, str]) -> bytes:
+    """One rule result; the n-th of its messages estimates a speed-up of 12.5 (n + 1) percent."""
+    items = b""
+    for index, (kind, message) in enumerate(messages):
+        said = text(1, text(1, message) + integer(2, kind))
+        items += text(1, said + text(10, integer(1, 1) + double(2, 12.5 * (index + 1))))
+    return text(1, identifier) + text(2, f"{identifier} name") + text(3, items)
 
 
 def result(launch: Launch, ids: Mapping[str, int]) -> bytes:
@@ -94,6 +99,8 @@ def result(launch: Launch, ids: Mapping[str, int]) -> bytes:
             correlation = b"" if key is None else text(1, scalar(key))
             metric += text(3, correlation + text(2, scalar(element)))
         out += text(13, metric)
+    if launch.comment:
+        out += text(12, launch.comment)
     out += text(15, integer(1, launch.source))
     for item in launch.rules:
         out += text(19, rule(*item))
@@ -123,9 +130,18 @@ def block(
     return framed(header) + payload
 
 
-def session(version: str = "2024.1.0.0") -> bytes:
-    info = text(1, "NVIDIA Nsight Compute") + text(2, version)
-    return integer(1, 1) + text(8, text(1, "CUDA Version") + text(2, "12.4")) + text(8, info)
+def session(version: str = "2024.1.0.0", comment: str = "", command: str = "") -> bytes:
+    """Session details with what must never be kept: user, host, path, environment."""
+    host = text(1, "Linux") + text(5, "secrethost")
+    program = (
+        text(1, "/home/secretuser/app") + text(2, "/home/secretuser") + text(4, "TOKEN=secret")
+    )
+    out = integer(1, 1) + text(3, host) + text(4, host)
+    if comment:
+        out += text(7, comment)
+    for provider, number in (("CUDA Version", "12.4"), ("Nsight Compute Target", version)):
+        out += text(8, text(1, provider) + text(2, number))
+    return out + text(9, program) + text(11, f"/home/secretuser/ncu {command}")
 
 
 def head(version: int = 7) -> bytes:
@@ -133,13 +149,21 @@ def head(version: int = 7) -> bytes:
 
 
 def source(
-    cubin: bytes, reference: int, functions: Sequence[tuple[int, int]], **files: str
+    cubin: bytes,
+    reference: int,
+    functions: Sequence[tuple[int, int]],
+    symbols: Sequence[str] = (),
+    **files: str,
 ) -> bytes:
-    out = integer(1, reference) + text(4, cubin)
+    """A source entry; ``functions`` are addresses and indices in the cubin's symbol table."""
+    out = integer(1, reference) + (text(4, cubin) if cubin else b"")
     if files:
         out += text(8, b"".join(text(1, text(1, n) + text(2, t)) for n, t in files.items()))
-    symbols = b"".join(text(1, integer(2, a) + integer(3, i)) for a, i in functions)
-    return out + text(9, symbols)
+    loaded = b""
+    for (address, index), symbol in zip_longest(functions, symbols):
+        name = text(1, symbol) if symbol else b""
+        loaded += text(1, name + integer(2, address) + integer(3, index))
+    return out + text(9, loaded)
 
 
 def names_of(launches: Sequence[Launch]) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
 from collections import Counter
@@ -15,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kernprof.errors import ReportError
+from kernprof.profile import KernelProfile
 from kernprof.reports import load
 
 WORKER = Path(__file__).with_name("under_limits.py")
@@ -108,4 +110,55 @@ def test_any_damage_is_a_report_error_or_a_whole_report(
         assert error.reason
     else:
         assert len(report.profiles) == damage.LAUNCHES
-        assert all(profile.kernel and profile.metrics for profile in report.profiles)
+        for profile in report.profiles:
+            assert profile.kernel
+            assert profile.metrics
+            decode_all(profile)
+
+
+def decode_all(profile: KernelProfile) -> None:
+    """Decode what is decoded when it is asked for; a key or value that can't be is an error."""
+    for table in profile.instances.values():
+        assert len(table.keys) == len(table.values)
+        assert all(key is None or isinstance(key, (int, str)) for key in table.keys)
+
+
+MUTATIONS = 600
+
+
+def test_damaged_real_reports(
+    shared_reports: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Real reports hold shapes that the builder does not write."""
+    by_size = sorted(shared_reports.glob("*.ncu-rep"), key=lambda path: path.stat().st_size)
+    chosen = [(path.read_bytes(), len(load(path).profiles)) for path in by_size[::3][:12]]
+    rng = random.Random(7)
+    tally: Counter[str] = Counter()
+    path = tmp_path / "mutated"
+    for _ in range(MUTATIONS):
+        whole, launches = rng.choice(chosen)
+        content = bytearray(whole)
+        for _ in range(rng.choice((1, 1, 2, 5))):
+            at = rng.randrange(len(content))
+            kind = rng.randrange(4)
+            if kind == 0:
+                content[at] ^= 1 << rng.randrange(8)
+            elif kind == 1:
+                content[at] = rng.randrange(256)
+            elif kind == 2:
+                del content[at : at + rng.randrange(1, 20)]
+            else:
+                content[at:at] = rng.randbytes(rng.randrange(1, 9))
+        path.write_bytes(content)
+        try:
+            report = load(path)
+        except ReportError:
+            tally["a reason"] += 1
+            continue
+        assert len(report.profiles) == launches
+        for profile in report.profiles:
+            decode_all(profile)
+        tally["a whole table"] += 1
+    with capsys.disabled():
+        print(f"\n{MUTATIONS} mutations of {len(chosen)} real reports: {dict(tally)}")
+    assert min(tally["a reason"], tally["a whole table"]) > MUTATIONS / 20

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import struct
 from pathlib import Path
 
 import ncurep_builder as build
@@ -18,6 +19,7 @@ from kernprof.errors import (
 )
 from kernprof.profile import Dim3, Report, Source
 from kernprof.reports import Limits, load
+from kernprof.reports.ncurep.frame import FileBuffer, blocks
 
 
 @pytest.fixture
@@ -54,13 +56,13 @@ def test_a_launch_is_read_whole(read) -> None:
                 "device__attribute_multiprocessor_count": 108,
             },
             nvtx=("epoch", "conv1"),
-            rules=(("CPIStall", 4, "long\nscoreboard"),),
+            rules=(("CPIStall", (4, "long\nscoreboard"), (1, "second")), ("Silent",)),
             clock_locked=True,
         )
     )
     (launch,) = report.profiles
     assert report.format == "ncu-rep 7"
-    assert report.session == {"profiler": "Nsight Compute 2024.1.0.0"}
+    assert report.session == {"profiler": "Nsight Compute 2024.1.0.0", "cuda": "12.4"}
     assert (launch.kernel, launch.mangled, launch.demangled) == (
         "gemv2T",
         "_Z6gemv2TPf",
@@ -77,13 +79,49 @@ def test_a_launch_is_read_whole(read) -> None:
     assert launch.collector is not None
     assert launch.collector.version == "2024.1.0.0"
     assert launch.collector.clock_control == "locked to base"
-    (rule,) = launch.rules
-    assert (rule.identifier, rule.kind, rule.message) == (
-        "CPIStall",
-        "optimization",
-        "long scoreboard",
+    assert [
+        (r.identifier, r.kind, r.message, r.speedup_pct, r.speedup_scope) for r in launch.rules
+    ] == [
+        ("CPIStall", "optimization", "long scoreboard", 12.5, "local"),
+        ("CPIStall", "ok", "second", 25.0, "local"),
+        ("Silent", "none", "", None, None),
+    ]
+
+
+def test_a_session_tells_options_and_comments_and_nobody_s_name(read) -> None:
+    launch = build.Launch(metrics={"x": 1.0}, comment="before\nthe fix")
+    report = read(
+        build.report([launch], comment="run 3", command="--cache-control none ./secretapp")
     )
-    assert (rule.speedup_pct, rule.speedup_scope) == (12.5, "local")
+    assert report.session["comment"] == "run 3"
+    (profile,) = report.profiles
+    assert profile.notes == ("comment in the report: before the fix",)
+    assert profile.collector is not None
+    assert profile.collector.cache_control == "none"
+    assert "secret" not in repr(report)
+
+
+@pytest.mark.parametrize("command", ["", "--cache-control", "--cache-control nonesuch"])
+def test_an_option_that_is_not_given_is_unknown(read, command: str) -> None:
+    (profile,) = read(build.report([build.Launch(metrics={"x": 1.0})], command=command)).profiles
+    assert profile.collector is not None
+    assert profile.collector.cache_control is None
+
+
+@pytest.mark.parametrize(
+    ("value", "source"),
+    [
+        ("predicted: simulator 0.1", Source.PREDICTED),
+        ("predicted", Source.PREDICTED),
+        ("predictedly", Source.IMPORTED),
+        (1, Source.IMPORTED),
+    ],
+)
+def test_a_report_that_says_it_is_predicted_is_labelled_so(
+    read, value: build.Scalar, source: Source
+) -> None:
+    (profile,) = read(one(metrics={"x": 1.0, "kernprof__provenance": value})).profiles
+    assert profile.source is source
 
 
 def test_values_of_every_kind_keep_their_value(read) -> None:
@@ -149,20 +187,60 @@ def test_control_characters_never_leave_a_name(read) -> None:
     assert launch.demangled == "x"
 
 
-def test_machine_code_is_joined_by_reference_and_address(read) -> None:
-    ids = {"launch__function_pcs": 0}
-    launch = build.Launch(metrics={"launch__function_pcs": 0x7F0000010000}, source=5)
-    entry = build.source(
-        b"\x7fELF", 5, [(0x7F0000000000, 3), (0x7F0000010000, 4)], **{"k.cu": "a\nb"}
+def with_code(*entries: bytes, address: int | None, mangled: str = "") -> bytes:
+    ids = {"x": 0, "launch__function_pcs": 1}
+    metrics: dict[str, build.Scalar | None] = {"x": 1.0}
+    if address is not None:
+        metrics["launch__function_pcs"] = address
+    launch = build.Launch(metrics=metrics, mangled=mangled, source=5)
+    return build.head() + build.block(
+        strings=ids, sources=entries, results=[build.result(launch, ids)]
     )
-    content = build.head() + build.block(
-        strings=ids, sources=[entry], results=[build.result(launch, ids)]
-    )
-    (found,) = read(content).profiles
+
+
+LOW, HIGH = 0x7F0000000000, 0x7F0000010000
+BOTH = ["_Z1av", "_Z1bv"]
+
+
+@pytest.mark.parametrize(
+    ("symbols", "address", "mangled", "expected"),
+    [
+        (BOTH, HIGH, "", (4, HIGH)),
+        (BOTH, HIGH, "_Z1av", (4, HIGH)),
+        (BOTH, None, "_Z1av", (3, LOW)),
+        (BOTH, None, "", (None, None)),
+        (BOTH, 16, "_Z1cv", (None, None)),
+        (BOTH[:1], None, "", (3, LOW)),
+        (["_Z1av", "_Z1av"], None, "_Z1av", (None, None)),
+        (["", ""], HIGH, "_Z1bv", (4, HIGH)),
+    ],
+)
+def test_machine_code_is_joined_by_reference_then_address_then_symbol(
+    read, symbols, address, mangled, expected
+) -> None:
+    functions = [(LOW, 3), (HIGH, 4)][: len(symbols)]
+    entry = build.source(b"\x7fELF", 5, functions, symbols, **{"k.cu": "a\nb"})
+    other = build.source(b"other", 6, functions, symbols)
+    (found,) = read(with_code(entry, other, address=address, mangled=mangled)).profiles
     assert found.code is not None
-    assert (found.code.cubin, found.code.symbol_index) == (b"\x7fELF", 4)
-    assert found.code.base_address == 0x7F0000010000
+    assert found.code.cubin == b"\x7fELF"
+    assert (found.code.symbol_index, found.code.base_address) == expected
     assert found.code.sources == {"k.cu": "a\nb"}
+
+
+def test_a_module_whose_functions_come_in_several_entries_is_one_module(read) -> None:
+    first = build.source(b"\x7fELF", 5, [(LOW, 3)], BOTH[:1])
+    later = build.source(b"", 5, [(HIGH, 4)], BOTH[1:], **{"k.cu": "text"})
+    for address, index in ((LOW, 3), (HIGH, 4)):
+        (found,) = read(with_code(first, later, address=address)).profiles
+        assert found.code is not None
+        assert (found.code.cubin, found.code.symbol_index) == (b"\x7fELF", index)
+        assert found.code.sources == {"k.cu": "text"}
+
+
+def test_a_report_without_machine_code_has_none(read) -> None:
+    (found,) = read(with_code(build.source(b"", 5, [(LOW, 3)]), address=LOW)).profiles
+    assert found.code is None
 
 
 def test_a_compressed_report_reads_the_same_under_any_name(read) -> None:
@@ -216,25 +294,148 @@ def test_metric_names_must_be_text(read) -> None:
         read(content)
 
 
-def test_two_values_of_one_metric_are_damage_and_a_repeat_is_not(read) -> None:
-    def content(second: float) -> bytes:
-        ids = {"x": 0}
-        repeated = build.text(13, build.integer(1, 0) + build.text(2, build.double(3, second)))
-        launch = build.Launch(metrics={"x": 1.0}, extra=repeated)
-        return build.head() + build.block(strings=ids, results=[build.result(launch, ids)])
-
-    assert read(content(1.0)).profiles[0].metrics == {"x": 1.0}
-    with pytest.raises(DamagedReportError, match="two values"):
-        read(content(2.0))
+def repeated(*values: bytes) -> bytes:
+    """A launch with the metric x once for each value (an encoded Metric without its name)."""
+    ids = {"x": 0, "y": 1}
+    extra = b"".join(build.text(13, build.integer(1, 0) + value) for value in values)
+    launch = build.Launch(metrics={"y": 1.0}, extra=extra)
+    return build.head() + build.block(strings=ids, results=[build.result(launch, ids)])
 
 
-def test_a_damaged_instance_is_found_when_the_report_is_read(read) -> None:
+def value(content: build.Scalar) -> bytes:
+    return build.text(2, build.scalar(content))
+
+
+INSTANCE = build.text(3, build.text(2, build.scalar(5)))
+
+
+@pytest.mark.parametrize(
+    ("values", "last"),
+    [
+        ((value(1.0), value(2.0)), 2.0),
+        ((value(2.0), value(1.0)), 1.0),
+        ((value(1.0), value(300)), 300),
+        ((value(300), value(1.0)), 1.0),
+        ((value(1.0), value("text")), "text"),
+        ((value("text"), value(7)), 7),
+        ((value(1.0) + INSTANCE, value(2.0)), 2.0),
+        ((value(2.0), value(1.0) + INSTANCE), 1.0),
+    ],
+)
+def test_of_two_values_the_later_one_counts_and_a_note_tells(read, values, last) -> None:
+    (profile,) = read(repeated(*values)).profiles
+    assert profile.metrics == {"y": 1.0, "x": last}
+    (note,) = profile.notes
+    assert "holds x twice" in note
+
+
+@pytest.mark.parametrize("same", [1.0, 300, "text", math.nan])
+def test_a_repeat_of_the_same_value_is_no_matter(read, same: build.Scalar) -> None:
+    (profile,) = read(repeated(value(same), value(same))).profiles
+    assert repr(profile.metrics["x"]) == repr(same)
+    assert profile.notes == ()
+
+
+def test_a_value_after_an_empty_metric_is_the_value(read) -> None:
+    (profile,) = read(repeated(b"", value(3.0))).profiles
+    assert profile.metrics["x"] == 3.0
+    assert profile.unset == ()
+
+
+BAD_VALUE = build.double(3, 1.0) + build.integer(5, 1)
+
+
+@pytest.mark.parametrize(
+    ("instance", "message"),
+    [
+        (b"\x0a\x7f", "no MetricInstances message"),
+        (b"", "without a required field in one of its parts"),
+        (build.text(1, build.scalar(16)), "without a required field"),
+        (build.text(2, b""), "an instance without a value"),
+        (build.text(1, build.scalar(0.5)) + build.text(2, build.scalar(1)), "belongs to 0.5"),
+        (build.text(1, build.scalar(math.nan)) + build.text(2, build.scalar(1)), "belongs to nan"),
+        (
+            build.text(1, b"\x15" + bytes(4)) + build.text(2, build.scalar(1)),
+            "belongs to 0.0",
+        ),
+    ],
+)
+def test_a_damaged_instance_is_found_when_the_report_is_read(
+    read, instance: bytes, message: str
+) -> None:
+    with pytest.raises(DamagedReportError, match=message):
+        read(repeated(INSTANCE + build.text(3, instance)))
+
+
+def test_instances_that_only_look_damaged_are_sound(read) -> None:
+    suspicious = struct.unpack("<d", b"\x12\x00\x0a\x09\x19\x12\x00\x40")[0]
+    element = build.text(3, build.text(2, build.scalar(suspicious)))
+    (profile,) = read(repeated(element)).profiles
+    assert profile.instances["x"].values == (suspicious,)
+
+
+@pytest.mark.parametrize(
+    ("metric", "message"),
+    [
+        (value(1.0), "a Metric message without NameId"),
+        (build.integer(1, 0) + build.text(2, BAD_VALUE), "several kinds: Double, Uint64"),
+        (build.integer(1, 0) + b"\x12\x7f\x28", "no Metric message"),
+    ],
+)
+def test_a_damaged_metric_is_no_metric(read, metric: bytes, message: str) -> None:
+    launch = build.Launch(metrics={"x": 1.0}, extra=build.text(13, metric))
+    with pytest.raises(DamagedReportError, match=message):
+        read(build.report([launch]))
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 15])
+def test_a_launch_without_a_required_field_is_damage(read, number: int) -> None:
     ids = {"x": 0}
-    broken = build.text(13, build.integer(1, 0) + build.text(3, b"\x0a\x7f"))
-    launch = build.Launch(metrics={}, extra=broken)
-    content = build.head() + build.block(strings=ids, results=[build.result(launch, ids)])
-    with pytest.raises(DamagedReportError, match="MetricInstances"):
+    fields = split(build.result(build.Launch(metrics={"x": 1.0}), ids))
+    kept = b"".join(content for found, content in fields if found != number)
+    assert len(kept) < sum(len(content) for _, content in fields)
+    with pytest.raises(DamagedReportError, match="a ProfileResult message without"):
+        read(build.head() + build.block(strings=ids, results=[kept]))
+
+
+def split(message: bytes) -> list[tuple[int, bytes]]:
+    """Take a message of varints and short length-delimited fields apart."""
+    found = []
+    position = 0
+    while position < len(message):
+        tag, start = message[position], position
+        position += 1
+        if tag & 7 == 2:
+            position += 1 + message[position]
+        else:
+            while message[position] > 0x7F:
+                position += 1
+            position += 1
+        found.append((tag >> 3, message[start:position]))
+    return found
+
+
+def test_more_metrics_than_names_are_damage(read) -> None:
+    with pytest.raises(DamagedReportError, match="13 metrics in a launch where the file knows 2"):
+        read(repeated(*[value(1.0)] * 12))
+
+
+def test_a_metric_without_a_name_is_damage(read) -> None:
+    launch = build.Launch(metrics={"x": 1.0})
+    content = build.head() + build.block(strings=["\x07"], results=[build.result(launch, {"x": 0})])
+    with pytest.raises(DamagedReportError, match="name without characters"):
         read(content)
+
+
+def test_a_file_that_is_cut_while_it_is_read_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "report"
+    path.write_bytes(one())
+    with path.open("rb") as file:
+        data = FileBuffer(file.fileno())
+        assert data[0:4] == b"NVR\x00"
+        path.write_bytes(b"NVR\x00")
+        with pytest.raises(DamagedReportError, match="became shorter"):
+            list(blocks(data, Limits()))
 
 
 @pytest.mark.parametrize(
@@ -247,13 +448,15 @@ def test_a_damaged_instance_is_found_when_the_report_is_read(read) -> None:
         {"blocks": 1},
         {"entry_bytes": 64},
         {"details_per_launch": 0},
+        {"details": 1},
+        {"entries": 1},
     ],
 )
 def test_limits_hold(read, limits: dict[str, int]) -> None:
     launch = build.Launch(
         metrics={"x": 1.0, "y": 2.0},
         instances={"z": {1: 1, 2: 2}},
-        rules=(("r", 1, "m"),),
+        rules=(("r", (1, "m")),),
     )
     with pytest.raises(LimitExceededError):
         read(build.report([launch, launch]), **limits)

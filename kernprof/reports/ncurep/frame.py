@@ -7,11 +7,11 @@ u32 length and a message. NVIDIA's own reader believes the sizes; this one does 
 
 from __future__ import annotations
 
-import mmap
+import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from kernprof.errors import DamagedReportError, LimitExceededError, UnsupportedVersionError
 from kernprof.reports.base import Limits
@@ -20,9 +20,41 @@ from kernprof.reports.ncurep.schema import messages
 MAGIC = b"NVR\x00"
 VERSION = 7
 
-Buffer = bytes | mmap.mmap
-
 _U32 = struct.Struct("<I")
+
+
+class Buffer(Protocol):
+    """Bytes that can be sliced: ``bytes``, or a file of any size that is read piece by piece."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, key: slice, /) -> bytes: ...
+
+
+class FileBuffer:
+    """An open file as a ``Buffer``.
+
+    It is read rather than mapped: a mapping of a file that its writer cuts meanwhile ends the
+    process with a signal instead of an error, and needs as much address space as the file is long.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._size = os.fstat(descriptor).st_size
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, key: slice, /) -> bytes:
+        start, stop, _ = key.indices(self._size)
+        raw = os.pread(self._descriptor, stop - start, start)
+        if len(raw) != stop - start:
+            raise DamagedReportError(
+                f"the file became shorter while it was read: {stop - start} bytes expected, "
+                f"{len(raw)} found",
+                where=f"byte {start}",
+            )
+        return raw
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +105,11 @@ def blocks(data: Buffer, limits: Limits) -> Iterator[Block]:
         A message is larger than the limits allow.
     """
     position = _file_header(data)
-    number = 0
+    number = entries = 0
     while position < len(data):
-        block, position = _block(data, position, number, limits)
+        block, position = _block(data, position, number, limits.entries - entries, limits)
         yield block
+        entries += len(block.entries)
         number += 1
         if number > limits.blocks:
             raise LimitExceededError(f"more than {limits.blocks} blocks")
@@ -95,11 +128,19 @@ def parse(name: str, raw: bytes, where: str) -> Any:
     from google.protobuf.message import DecodeError
 
     try:
-        return messages()[name].FromString(raw)
+        message = messages()[name].FromString(raw)
     except DecodeError:
-        raise DamagedReportError(
-            f"{len(raw)} bytes are no {name} message, or lack a required field", where=where
-        ) from None
+        raise DamagedReportError(f"{len(raw)} bytes are no {name} message", where=where) from None
+    # The C runtime decodes messages that lack required fields and only refuses to write them.
+    if not message.IsInitialized():
+        missing = [
+            field.name
+            for field in message.DESCRIPTOR.fields
+            if field.is_required and not message.HasField(field.name)
+        ]
+        lacking = ", ".join(missing) or "a required field in one of its parts"
+        raise DamagedReportError(f"a {name} message without {lacking}", where=where)
+    return message
 
 
 def _file_header(data: Buffer) -> int:
@@ -119,7 +160,9 @@ def _file_header(data: Buffer) -> int:
     return position + size
 
 
-def _block(data: Buffer, position: int, number: int, limits: Limits) -> tuple[Block, int]:
+def _block(
+    data: Buffer, position: int, number: int, entries_left: int, limits: Limits
+) -> tuple[Block, int]:
     where = f"block {number}, byte {position}"
     size, position = _length(data, position, where)
     if size == 0:
@@ -143,8 +186,10 @@ def _block(data: Buffer, position: int, number: int, limits: Limits) -> tuple[Bl
         raise DamagedReportError(
             f"{total} entries can't fit in a payload of {header.PayloadSize} bytes", where=where
         )
-    if total > limits.launches:
-        raise LimitExceededError(f"{total} entries; the limit is {limits.launches}", where=where)
+    if total > entries_left:
+        raise LimitExceededError(
+            f"more than {limits.entries} launches and pieces of machine code", where=where
+        )
     entries = []
     for kind, count in counts:
         for index in range(count):
@@ -177,7 +222,7 @@ def _length(data: Buffer, position: int, where: str) -> tuple[int, int]:
             f"the file ends where a length is expected ({len(data) - position} bytes left)",
             where=where,
         )
-    return _U32.unpack_from(data, position)[0], position + 4
+    return _U32.unpack(data[position : position + 4])[0], position + 4
 
 
 def _slice(data: Buffer, position: int, size: int, where: str) -> bytes:
@@ -185,4 +230,4 @@ def _slice(data: Buffer, position: int, size: int, where: str) -> bytes:
         raise DamagedReportError(
             f"{size} bytes expected, {len(data) - position} are left in the file", where=where
         )
-    return bytes(data[position : position + size])
+    return data[position : position + size]

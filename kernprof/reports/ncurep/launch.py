@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from kernprof.errors import DamagedReportError, LimitExceededError
@@ -24,6 +25,18 @@ from kernprof.reports.ncurep.frame import parse
 from kernprof.reports.ncurep.values import Names, instances, integer, plain_values, scalar
 from kernprof.reports.text import clean, decode
 
+PROVENANCE = "kernprof__provenance"
+"""Metric of text by which a report says that no GPU was involved: "predicted", or "predicted: how".
+
+The profiler's own programs show it among the raw metrics.
+"""
+
+_MOST_REPEATS = 4
+"""How often a launch may repeat each metric; the profiler repeats a few of them once."""
+
+_MOST_NOTES = 10
+_NOTE_CHARS = 200
+
 _ATTRIBUTE = "device__attribute_"
 _LARGEST_EXTENT = 2**32 - 1
 
@@ -35,8 +48,9 @@ class Context:
     names: Names
     path: str
     limits: Limits
-    sources: Mapping[int, details.SourceEntry]
-    version: str | None
+    modules: Mapping[int, details.Module]
+    session: details.Session
+    allowance: details.Allowance
 
 
 def profile(result: Any, position: int, where: str, context: Context) -> KernelProfile:
@@ -51,16 +65,15 @@ def profile(result: Any, position: int, where: str, context: Context) -> KernelP
     """
     limits = context.limits
     kernel, demangled, mangled = _names(result, where, limits)
-    metrics, tables, unset = _metrics(result, where, context)
+    found = _metrics(result, where, context)
+    metrics, tables = found.values, found.tables
     base = _function_address(metrics, tables)
-    entry = context.sources.get(result.Source.Reference)
-    if len(result.RuleResults) > limits.details_per_launch:
-        raise LimitExceededError(f"{len(result.RuleResults)} rule results", where=where)
+    module = context.modules.get(result.Source.Reference)
     return KernelProfile(
         kernel=kernel,
         demangled=demangled,
         mangled=mangled,
-        source=Source.IMPORTED,
+        source=_source(metrics),
         origin=f"{context.path}#{position}",
         gpu=_gpu(metrics),
         grid=_extent(result.GridSize, "grid", where),
@@ -72,13 +85,19 @@ def profile(result: Any, position: int, where: str, context: Context) -> KernelP
         ),
         metrics=metrics,
         instances=tables,
-        unset=unset,
-        code=details.machine_code(entry, base) if entry is not None else None,
-        nvtx=details.nvtx_ranges(result.Nvtx, result.ThreadID, where, limits)
+        unset=found.unset,
+        code=details.machine_code(module, base, mangled) if module is not None else None,
+        nvtx=details.nvtx_ranges(result.Nvtx, result.ThreadID, where, limits, context.allowance)
         if result.HasField("Nvtx")
         else (),
-        rules=tuple(details.rule(raw, where, limits) for raw in result.RuleResults),
-        collector=Collector("ncu", context.version, clock_control=_clock(result)),
+        rules=details.rules(result.RuleResults, where, limits, context.allowance),
+        collector=Collector(
+            "ncu",
+            context.session.profiler,
+            clock_control=_clock(result),
+            cache_control=context.session.cache_control,
+        ),
+        notes=(*found.notes, *_comments(result, limits)),
     )
 
 
@@ -94,11 +113,18 @@ def _names(result: Any, where: str, limits: Limits) -> tuple[str, str | None, st
     return kernel, demangled or None, mangled or None
 
 
-def _metrics(
-    result: Any, where: str, context: Context
-) -> tuple[dict[str, MetricValue], dict[str, Instances], tuple[str, ...]]:
+@dataclass(frozen=True, slots=True)
+class _Metrics:
+    """The metrics of one launch: values, instances, names without either, and findings."""
+
+    values: dict[str, MetricValue]
+    tables: dict[str, Instances]
+    unset: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def _metrics(result: Any, where: str, context: Context) -> _Metrics:
     limits = context.limits
-    names = context.names.by_index
     count = len(result.MetricResults)
     if count == 0:
         raise DamagedReportError("a launch without metrics", where=where)
@@ -106,11 +132,37 @@ def _metrics(
         raise LimitExceededError(
             f"{count} metrics in one launch; the limit is {limits.metrics_per_launch}", where=where
         )
-    metrics, rest = plain_values(result.MetricResults, context.names)
-    tables: dict[str, Instances] = {}
-    unset: list[str] = []
+    if count > _MOST_REPEATS * len(context.names.by_index):
+        raise DamagedReportError(
+            f"{count} metrics in a launch where the file knows "
+            f"{len(context.names.by_index)} metric names",
+            where=where,
+        )
+    values, rest = plain_values(result.MetricResults, context.names)
+    found = _one_by_one(values, rest, where, context)
+    if found.notes and values:
+        # Bulk decoding loses the order of the file, which decides between two values.
+        found = _one_by_one({}, result.MetricResults, where, context)
+    return found
+
+
+def _one_by_one(
+    values: dict[str, MetricValue], raws: Iterable[bytes], where: str, context: Context
+) -> _Metrics:
+    """Decode metrics in the order of the file and add them to those already known.
+
+    The profiler repeats some metrics: its own settings always with the same value, a duration that
+    two sections collect in different passes with two values. The later one counts: in public
+    reports of Nsight Compute 2025.1 it is the one that the report's rates per second were made
+    with (``gpc__cycles_elapsed.avg`` over ``gpc__cycles_elapsed.avg.per_second``).
+    """
+    limits = context.limits
+    names = context.names.by_index
     known = len(names)
-    for raw in rest:
+    tables: dict[str, Instances] = {}
+    unset: dict[str, None] = {}
+    replaced: dict[str, MetricValue] = {}
+    for raw in raws:
         value: MetricValue | None
         plain = integer(raw) if len(raw) > 3 else None
         if plain is not None:
@@ -126,15 +178,32 @@ def _metrics(
             )
         name = names[index]
         if value is not None:
-            # The profiler repeats some of its own settings; two different values are damage.
-            earlier = metrics.setdefault(name, value)
+            earlier = values.get(name, value)
             if earlier != value and not (earlier != earlier and value != value):
-                raise DamagedReportError(f"metric {name} is there with two values", where=where)
+                replaced[name] = earlier
+            values[name] = value
         if metric is not None and metric.MetricValueList:
             tables[name] = instances(metric, where, limits)
         elif value is None:
-            unset.append(name)
-    return metrics, tables, tuple(unset)
+            unset[name] = None
+    missing = tuple(name for name in unset if name not in values and name not in tables)
+    return _Metrics(values, tables, missing, _repeats(replaced, values))
+
+
+def _repeats(
+    replaced: Mapping[str, MetricValue], values: Mapping[str, MetricValue]
+) -> tuple[str, ...]:
+    """Say which metrics stand in the report with two values."""
+    notes = [
+        clean(
+            f"the report holds {name} twice, {earlier} and {values[name]}; the later one counts",
+            _NOTE_CHARS,
+        )
+        for name, earlier in islice(replaced.items(), _MOST_NOTES)
+    ]
+    if len(replaced) > _MOST_NOTES:
+        notes.append(f"so it holds {len(replaced) - _MOST_NOTES} more metrics")
+    return tuple(notes)
 
 
 def _gpu(metrics: Mapping[str, MetricValue]) -> Gpu:
@@ -186,6 +255,20 @@ def _function_address(
                 return int(key)
     value = metrics.get("launch__function_pcs")
     return int(value) if isinstance(value, int) else None
+
+
+def _source(metrics: Mapping[str, MetricValue]) -> Source:
+    """Tell a report that the simulator wrote from one that a profiler took."""
+    value = metrics.get(PROVENANCE)
+    if isinstance(value, str) and value.split(":")[0] == Source.PREDICTED:
+        return Source.PREDICTED
+    return Source.IMPORTED
+
+
+def _comments(result: Any, limits: Limits) -> tuple[str, ...]:
+    """Return what the user wrote beside the launch."""
+    comment = decode(result.Comments, limits.name_chars)
+    return (f"comment in the report: {comment}",) if comment else ()
 
 
 def _clock(result: Any) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +16,15 @@ from kernprof.errors import (
 from kernprof.profile import KernelProfile, Report
 from kernprof.reports.base import Candidate, Limits
 from kernprof.reports.ncurep import details
-from kernprof.reports.ncurep.frame import MAGIC, VERSION, Block, Buffer, blocks, parse
+from kernprof.reports.ncurep.frame import (
+    MAGIC,
+    VERSION,
+    Block,
+    Buffer,
+    FileBuffer,
+    blocks,
+    parse,
+)
 from kernprof.reports.ncurep.launch import Context, profile
 from kernprof.reports.ncurep.schema import runtime_is_slow
 from kernprof.reports.ncurep.values import Names
@@ -27,11 +34,11 @@ _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _PACKED_BYTES = 512
 """A bomb unfolds about 32,000-fold, so this much input makes 16 MiB at the most."""
 
-_FREE_BYTES = 64 << 20
+_FREE_BYTES = 4 << 20
 """Up to here any ratio of compression is believed."""
 
 _LARGEST_RATIO = 200
-"""Real reports shrink to about a tenth; beyond this it is a bomb."""
+"""Public reports shrink 4-fold to 50-fold at zstd's level 19; beyond this it is a bomb."""
 
 
 class NcuRepReader:
@@ -52,14 +59,13 @@ class NcuRepReader:
         ReportError
             One of its subclasses, for whatever is wrong with the content.
         """
-        path = candidate.path.name
         with _content(candidate, limits) as data:
             parts = list(blocks(data, limits))
-            context = _context(data, parts, path, limits)
-            return _report(data, parts, context)
+            context = _context(data, parts, candidate.path.name, limits)
+            return _report(data, parts, context, str(candidate.path))
 
 
-def _report(data: Buffer, parts: list[Block], context: Context) -> Report:
+def _report(data: Buffer, parts: list[Block], context: Context, path: str) -> Report:
     profiles: list[KernelProfile] = []
     skipped: dict[str, int] = {}
     for block in parts:
@@ -67,8 +73,10 @@ def _report(data: Buffer, parts: list[Block], context: Context) -> Report:
             if entry.kind == "result":
                 where = f"block {block.number}, launch {len(profiles)}, byte {entry.start}"
                 if len(profiles) >= context.limits.launches:
-                    raise LimitExceededError(f"more than {context.limits.launches} launches")
-                result = parse("ProfileResult", bytes(data[entry.start : entry.end]), where)
+                    raise LimitExceededError(
+                        f"more than {context.limits.launches} launches", where=where
+                    )
+                result = parse("ProfileResult", data[entry.start : entry.end], where)
                 profiles.append(profile(result, len(profiles), where, context))
             elif entry.kind != "source":
                 skipped[entry.kind] = skipped.get(entry.kind, 0) + 1
@@ -84,21 +92,21 @@ def _report(data: Buffer, parts: list[Block], context: Context) -> Report:
         notices.append(f"{left_out} result(s) are not kernel launches and are not shown")
     if runtime_is_slow():
         notices.append("protobuf runs in pure Python, about 20 times slower than its C runtime")
-    session = {"profiler": f"Nsight Compute {context.version}"} if context.version else {}
     return Report(
-        path=context.path,
+        path=path,
         format=f"ncu-rep {VERSION}",
         profiles=tuple(profiles),
         notices=tuple(notices),
-        session=session,
+        session=details.shown(context.session),
     )
 
 
 def _context(data: Buffer, parts: list[Block], path: str, limits: Limits) -> Context:
     """Collect what launches refer to: a name can stand in a later block than its user."""
     names: list[str] = []
-    sources: dict[int, details.SourceEntry] = {}
-    version: str | None = None
+    sources: list[details.SourceEntry] = []
+    session = details.Session({}, None, None)
+    allowance = details.Allowance(limits)
     for block in parts:
         where = f"block {block.number}"
         table = block.header.StringTable.Strings
@@ -106,48 +114,35 @@ def _context(data: Buffer, parts: list[Block], path: str, limits: Limits) -> Con
             raise LimitExceededError(f"more than {limits.names} names", where=where)
         for raw in table:
             try:
-                names.append(clean(raw.decode("utf-8"), limits.name_chars))
+                name = clean(raw.decode("utf-8"), limits.name_chars)
             except UnicodeDecodeError:
                 raise DamagedReportError("a metric name is not UTF-8", where=where) from None
+            if not name:
+                raise DamagedReportError("a metric name without characters", where=where)
+            names.append(name)
         if block.header.HasField("SessionDetails"):
-            session = parse("SessionDetails", block.header.SessionDetails, where)
-            found = details.versions(session.VersionInfo, where, limits)
-            version = version or _profiler(found)
+            session = details.session(
+                block.header.SessionDetails, session, where, limits, allowance
+            )
         for entry in block.entries:
             if entry.kind == "source":
                 place = f"{where}, source at byte {entry.start}"
-                item = details.source(bytes(data[entry.start : entry.end]), place, limits)
-                sources[item.reference] = item
-    return Context(Names(names), path, limits, sources, version)
-
-
-def _profiler(versions: dict[str, str]) -> str | None:
-    for provider, version in versions.items():
-        if "nsight compute" in provider.lower():
-            return version
-    return None
+                raw = data[entry.start : entry.end]
+                sources.append(details.source(raw, place, limits, allowance))
+    return Context(Names(names), path, limits, details.modules(sources), session, allowance)
 
 
 @contextmanager
 def _content(candidate: Candidate, limits: Limits) -> Iterator[Buffer]:
-    """Yield the plain content, mapped: a large report costs address space, not memory."""
+    """Yield the plain content; a compressed one is unpacked to a temporary file first."""
     if not candidate.head.startswith(_ZSTD_MAGIC):
         with candidate.content.open("rb") as file:
-            yield from _mapped(file.fileno())
+            yield FileBuffer(file.fileno())
         return
     with tempfile.TemporaryFile(prefix="kernprof-") as scratch:
         _inflate(candidate.content, scratch, candidate.size_bytes, limits)
         scratch.flush()
-        yield from _mapped(scratch.fileno())
-
-
-def _mapped(descriptor: int) -> Iterator[Buffer]:
-    try:
-        mapped = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
-    except ValueError:
-        raise DamagedReportError("the report is empty") from None
-    with mapped:
-        yield mapped
+        yield FileBuffer(scratch.fileno())
 
 
 def _inflate(place: Path, scratch: IO[bytes], size_bytes: int, limits: Limits) -> None:

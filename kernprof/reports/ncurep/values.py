@@ -21,6 +21,12 @@ _TAG_UINT64 = 0x28
 _WIDE = 3
 """Where the value starts when the index of the name takes two bytes."""
 
+_SUSPICIOUS = (b"\x12\x00", b"\x0a\x09\x19", b"\x0a\x05\x15")
+"""How an instance without a value starts its value, and one whose key is a fraction its key.
+
+Sound instances can hold these bytes too; they only tell that a closer look is due.
+"""
+
 _CONTINUED = bytes(range(0x80, 0x100))
 """Bytes of a varint that another byte follows."""
 
@@ -159,6 +165,8 @@ def integer(raw: bytes) -> tuple[int, int] | None:
     if raw[0] != 0x08 or size < at + 4 or raw[at] != 0x12 or raw[at + 2] != _TAG_UINT64:
         return None
     end = at + 2 + raw[at + 1]
+    if end > size:
+        return None
     value = shift = 0
     for byte in raw[at + 3 : end]:
         value |= (byte & 0x7F) << shift
@@ -179,16 +187,21 @@ def scalar(raw: bytes, where: str, limits: Limits) -> MetricValue | None:
     DamagedReportError
         The bytes are no value.
     """
-    return _general(parse("Value", raw, where), limits)
+    return _general(parse("Value", raw, where), limits.name_chars, where)
 
 
-def _general(value: Any, limits: Limits) -> MetricValue | None:
-    for field, content in value.ListFields():
-        if field.name == "String":
-            return clean(content.decode("utf-8", "replace"), limits.name_chars)
-        result: MetricValue = content
-        return result
-    return None
+def _general(value: Any, name_chars: int, where: str) -> MetricValue | None:
+    fields = value.ListFields()
+    if not fields:
+        return None
+    if len(fields) > 1:
+        kinds = ", ".join(field.name for field, _ in fields)
+        raise DamagedReportError(f"one value of several kinds: {kinds}", where=where)
+    field, content = fields[0]
+    if field.name == "String":
+        return clean(content.decode("utf-8", "replace"), name_chars)
+    result: MetricValue = content
+    return result
 
 
 @dataclass(frozen=True)
@@ -214,17 +227,24 @@ class LazyInstances:
 
     @cached_property
     def _table(self) -> InstanceTable:
-        limits = Limits(name_chars=self.name_chars)
-        keys: list[int | str | None] = []
-        values: list[MetricValue] = []
-        for item in parse("MetricInstances", self.raw, "instances").MetricValueList:
-            value = _general(item.ElementValue, limits)
-            if value is None:
-                continue
-            key = _general(item.CorrelationId, limits) if item.HasField("CorrelationId") else None
-            keys.append(int(key) if isinstance(key, float) else key)
-            values.append(value)
-        return InstanceTable(tuple(keys), tuple(values))
+        items = parse("MetricInstances", self.raw, "instances").MetricValueList
+        pairs = [_instance(item, self.name_chars, "instances") for item in items]
+        return InstanceTable(tuple(key for key, _ in pairs), tuple(value for _, value in pairs))
+
+
+def _instance(item: Any, name_chars: int, where: str) -> tuple[int | str | None, MetricValue]:
+    value = _general(item.ElementValue, name_chars, where)
+    if value is None:
+        raise DamagedReportError("an instance without a value", where=where)
+    key = (
+        _general(item.CorrelationId, name_chars, where) if item.HasField("CorrelationId") else None
+    )
+    if isinstance(key, float):
+        raise DamagedReportError(
+            f"an instance that belongs to {key}; expected an address, a name or nothing",
+            where=where,
+        )
+    return key, value
 
 
 def instances(metric: Any, where: str, limits: Limits) -> LazyInstances:
@@ -243,8 +263,12 @@ def instances(metric: Any, where: str, limits: Limits) -> LazyInstances:
             f"{count} instances of one metric; the limit is {limits.instances_per_metric}",
             where=where,
         )
-    raw: bytes = metric.SerializeToString()
-    checked = parse("MetricInstances", raw, where)
+    checked = parse("MetricInstances", metric.SerializeToString(), where)
     if len(checked.MetricValueList) != count:
         raise DamagedReportError("instances were lost on decoding", where=where)
+    # Written anew by protobuf, each message has one spelling, so that a search finds the bad ones.
+    raw: bytes = checked.SerializeToString()
+    if any(sign in raw for sign in _SUSPICIOUS):
+        for item in checked.MetricValueList:
+            _instance(item, limits.name_chars, where)
     return LazyInstances(raw, limits.name_chars)
