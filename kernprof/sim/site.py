@@ -370,11 +370,9 @@ class Site:
 
 
 def is_uniform(instruction: Instruction) -> bool:
-    """Whether the instruction runs on the uniform datapath: its first operand tells."""
+    """Whether the instruction computes on the uniform datapath: all of these begin with U."""
     name = instruction.opcode
-    if name in ("R2UR", "S2UR", "REDUX", "VOTEU"):
-        return False
-    return name.startswith("U") and name not in ("UNKNOWN",)
+    return name.startswith("U")
 
 
 def check_launch_constant(kernel: Kernel, bank: int, offset: int) -> None:
