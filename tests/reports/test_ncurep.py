@@ -124,6 +124,40 @@ def test_a_report_that_says_it_is_predicted_is_labelled_so(
     assert profile.source is source
 
 
+OLD, NEW = "2020.2.1.0 (build 1)", "2020.3.0.0 (build 1)"
+
+
+@pytest.mark.parametrize(
+    ("stored", "blocks", "version", "expected", "noted"),
+    [
+        ((512, 128, 1), 64, OLD, Dim3(16, 4, 1), False),
+        ((512, 128, 1), 64, NEW, Dim3(16, 4, 1), False),
+        ((512, 128, 1), 65536, OLD, Dim3(512, 128, 1), False),
+        ((512, 128, 1), 65536.0, NEW, Dim3(512, 128, 1), False),
+        ((512, 128, 1), 7, NEW, Dim3(512, 128, 1), True),
+        ((512, 128, 1), None, OLD, Dim3(16, 4, 1), False),
+        ((512, 128, 1), None, NEW, Dim3(512, 128, 1), False),
+        ((512, 128, 1), None, None, None, True),
+        ((512, 127, 1), None, None, Dim3(512, 127, 1), False),
+    ],
+)
+def test_a_grid_is_in_blocks_whatever_the_release_stored(
+    read, stored, blocks, version, expected, noted
+) -> None:
+    metrics: dict[str, build.Scalar | None] = {"x": 1.0}
+    if blocks is not None:
+        metrics["launch__grid_size"] = blocks
+    launch = build.Launch(metrics=metrics, grid=stored, block=(32, 32, 1))
+    ids = build.names_of([launch])
+    session = build.session(version) if version else b""
+    content = build.head() + build.block(
+        session=session, strings=ids, results=[build.result(launch, ids)]
+    )
+    (profile,) = read(content).profiles
+    assert profile.grid == expected
+    assert bool(profile.notes) is noted
+
+
 def test_values_of_every_kind_keep_their_value(read) -> None:
     metrics = {"a": 1.5, "b": 7, "c": 2**63, "d": "text", "e": -0.0, "f": 300, "g": float("inf")}
     (launch,) = read(one(metrics=metrics)).profiles
@@ -500,14 +534,20 @@ def test_real_reports_equal_an_independent_decoder(
     shared_reports: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     expected = json.loads((shared_reports / "expected.json").read_text())
-    launches = 0
+    launches = in_threads = 0
     for name, rows in expected.items():
         profiles = load(shared_reports / name).profiles
         assert len(profiles) == len(rows), name
         for profile, row in zip(profiles, rows, strict=True):
             launches += 1
             assert profile.kernel == row["kernel"]
-            assert [*profile.grid, *profile.block] == [*row["grid"], *row["block"]]
+            assert [*profile.block] == row["block"]
+            if [*profile.grid] != row["grid"]:
+                # The collection tells what is stored: threads, before release 2020.3.
+                in_threads += 1
+                threads = [g * b for g, b in zip(profile.grid, profile.block, strict=True)]
+                assert threads == row["grid"]
+                assert profile.grid.total == profile.value("launch__grid_size")
             names = {*profile.metrics, *profile.instances, *profile.unset}
             assert len(names) == row["metric_count"]
             for metric, value in row["metrics"].items():
@@ -530,4 +570,4 @@ def test_real_reports_equal_an_independent_decoder(
                 assert (None if table is None else sum(table.values)) == row[key]
             table = profile.instances.get("inst_executed")
             assert (0 if table is None else len(table.keys)) == row["instructions"]
-    assert launches == 207
+    assert (launches, in_threads) == (207, 11)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -33,6 +34,11 @@ The profiler's own programs show it among the raw metrics.
 
 _MOST_REPEATS = 4
 """How often a launch may repeat each metric; the profiler repeats a few of them once."""
+
+_FIRST_IN_BLOCKS = (2020, 3)
+"""First release that stores the grid in blocks."""
+
+_RELEASE = re.compile(r"(\d{4})\.(\d+)")
 
 _MOST_NOTES = 10
 _NOTE_CHARS = 200
@@ -67,6 +73,10 @@ def profile(result: Any, position: int, where: str, context: Context) -> KernelP
     kernel, demangled, mangled = _names(result, where, limits)
     found = _metrics(result, where, context)
     metrics, tables = found.values, found.tables
+    block = _extent(result.BlockSize, "block", where)
+    stored = _extent(result.GridSize, "grid", where)
+    blocks = _integer(metrics, "launch__grid_size")
+    grid, grid_notes = _grid(stored, block, blocks, context.session.profiler)
     base = _function_address(metrics, tables)
     module = context.modules.get(result.Source.Reference)
     return KernelProfile(
@@ -76,8 +86,8 @@ def profile(result: Any, position: int, where: str, context: Context) -> KernelP
         source=_source(metrics),
         origin=f"{context.path}#{position}",
         gpu=_gpu(metrics),
-        grid=_extent(result.GridSize, "grid", where),
-        block=_extent(result.BlockSize, "block", where),
+        grid=grid,
+        block=block,
         registers=_integer(metrics, "launch__registers_per_thread"),
         shared_mem=SharedMemory(
             _integer(metrics, "launch__shared_mem_per_block_static"),
@@ -97,7 +107,7 @@ def profile(result: Any, position: int, where: str, context: Context) -> KernelP
             clock_control=_clock(result),
             cache_control=context.session.cache_control,
         ),
-        notes=(*found.notes, *_comments(result, limits)),
+        notes=(*found.notes, *grid_notes, *_comments(result, limits)),
     )
 
 
@@ -238,6 +248,50 @@ def _extent(extent: Any, what: str, where: str) -> Dim3:
     if not all(0 < value <= _LARGEST_EXTENT for value in values):
         raise DamagedReportError(f"a {what} of {values}; expected 1 or more each", where=where)
     return Dim3(*values)
+
+
+def _grid(
+    stored: Dim3, block: Dim3, blocks: int | None, version: str | None
+) -> tuple[Dim3 | None, tuple[str, ...]]:
+    """Return the grid in blocks, and what there is to say of it.
+
+    Up to release 2020.2 the profiler stored the grid's extent in threads, in the same field; public
+    reports of 2019 to 2020.3 show it, against their metric ``launch__grid_size``.
+
+    Parameters
+    ----------
+    stored
+        Extent as the report has it.
+    block
+        Extent of a block in threads.
+    blocks
+        ``launch__grid_size``, the number of blocks, where it was collected.
+    version
+        Release of the profiler ("2020.2.1.0 (build ...)"), where the report tells.
+
+    Returns
+    -------
+    tuple
+        The grid, None where it can't be told whether threads or blocks are meant; and notes.
+    """
+    quotients = [divmod(s, b) for s, b in zip(stored, block, strict=True)]
+    divided = None
+    if not any(rest for _, rest in quotients):
+        divided = Dim3(*(quotient for quotient, _ in quotients))
+    if blocks is not None:
+        if stored.total == blocks:
+            return stored, ()
+        if divided is not None and divided.total == blocks:
+            return divided, ()
+        return stored, (f"the grid of {stored} blocks contradicts launch__grid_size {blocks}",)
+    if divided is None or divided == stored:
+        return stored, ()
+    release = _RELEASE.match(version or "")
+    if release is None:
+        note = f"the report does not tell whether its grid of {stored} is in blocks or threads"
+        return None, (note,)
+    in_threads = (int(release.group(1)), int(release.group(2))) < _FIRST_IN_BLOCKS
+    return divided if in_threads else stored, ()
 
 
 def _function_address(
