@@ -20,12 +20,13 @@ from kernprof.errors import (
 )
 from kernprof.profile import Report
 from kernprof.reports.base import HEAD_BYTES, Candidate, Limits, Reader
-from kernprof.reports.text import quote_bytes
+from kernprof.reports.text import decode, quote_bytes
 
 STDIN = "-"
 """The path that means standard input."""
 
 _CHUNK_BYTES = 1 << 20
+_SHOWN_BYTES = 40
 
 # First bytes of files that users pass by mistake; each from the format's public specification.
 _FOREIGN = (
@@ -117,7 +118,8 @@ def describe(head: bytes) -> str:
             # A character cut by the end of the window is no sign of binary content.
             if error.start < min(len(head), 4096) - 4:
                 return f"binary content that starts with {quote_bytes(head)}"
-        return f"text that starts with {quote_bytes(head, 24)}"
+        words = decode(head[:_SHOWN_BYTES].removeprefix(b"\xef\xbb\xbf"), _SHOWN_BYTES).strip()
+        return f"text that starts with {words!r}"
     return f"binary content that starts with {quote_bytes(head)}"
 
 
