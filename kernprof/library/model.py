@@ -47,12 +47,16 @@ class Pointer:
         pointer is passed.
     dtype
         numpy's name of the element type, 4 bytes each.
+    needed
+        Number of elements that have to be read, by shape, where that is not every one: strides
+        may pass over elements of an input.
     """
 
     name: str
     role: Role
     elements: Formula
     dtype: str = "float32"
+    needed: Formula | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,9 +184,9 @@ def _notes(report: LayerReport, statics: Sequence[StaticLaunch], device: Device)
     notes = [
         f"static: {launches:,} launches on {device.name} ({device.arch.name}), lowering "
         f"{report.options.lowering}; compiled, not run.",
-        f"Time at least: operations over peak FP32 rate{clock}, or least traffic over peak DRAM "
-        f"bandwidth, of all launches of the row; {duration(least)} in all, launch overhead left "
-        "out.",
+        f"Time at least: operations (taps in the padding too) over peak FP32 rate{clock}, or least "
+        f"traffic over peak DRAM bandwidth, of all launches of the row; {duration(least)} in all, "
+        "launch overhead left out.",
     ]
     if any(static.launch.stand_in for static in statics):
         notes.append("* stands in for a kernel of a closed library (cuDNN, cuBLAS, cuRAND).")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from kernprof.library.model import Argument, Formula, Geometry, Pointer, Role, Scalar, Shape
 from kernprof.profile import Dim3
@@ -26,11 +26,11 @@ def scalars(names: tuple[str, ...]) -> tuple[Scalar, ...]:
 
 
 def traffic(arguments: tuple[Argument, ...]) -> Formula:
-    """Return the least traffic in bytes: every array once, what is read and written twice."""
+    """Return the least traffic in bytes: what is needed of each array, once; both ways, twice."""
     return lambda s: (
         4
         * sum(
-            (2 if a.role is Role.INOUT else 1) * a.elements(s)
+            (2 if a.role is Role.INOUT else 1) * (a.needed or a.elements)(s)
             for a in arguments
             if isinstance(a, Pointer)
         )
@@ -51,6 +51,40 @@ def out_extent(shape: Shape, axis: str) -> int:
     """Return the output extent of a window along ``h`` or ``w``: floor rounding, no dilation."""
     reach = shape[f"in_{axis}"] + 2 * shape[f"pad_{axis}"] - shape[f"kernel_{axis}"]
     return reach // shape[f"stride_{axis}"] + 1
+
+
+def _inside(shape: Shape, axis: str, windows: int) -> Iterator[tuple[int, int, int]]:
+    # For each tap: its place in the first window, and which windows have it inside the image.
+    stride, pad, size = shape[f"stride_{axis}"], shape[f"pad_{axis}"], shape[f"in_{axis}"]
+    for tap in range(shape[f"kernel_{axis}"]):
+        place = tap * shape.get(f"dilation_{axis}", 1) - pad
+        first, end = max(0, ceil_div(-place, stride)), min(windows, ceil_div(size - place, stride))
+        if first < end:
+            yield place, first, end
+
+
+def taps_inside(shape: Shape, axis: str, windows: int) -> int:
+    """Count along ``h`` or ``w`` the taps of all windows that lie in the image, not in padding."""
+    return sum(end - first for _, first, end in _inside(shape, axis, windows))
+
+
+def reached(shape: Shape, axis: str, windows: int) -> int:
+    """Count the rows (``h``) or columns (``w``) of the image that some of the windows holds.
+
+    A stride larger than the window, or an image whose end no window meets, leaves some out.
+    """
+    # Places of the same remainder by the stride form one line, on which each tap is an interval.
+    intervals: dict[int, list[tuple[int, int]]] = {}
+    for place, first, end in _inside(shape, axis, windows):
+        quotient, remainder = divmod(place, shape[f"stride_{axis}"])
+        intervals.setdefault(remainder, []).append((quotient + first, quotient + end))
+    count = 0
+    for line_intervals in intervals.values():
+        covered = min(first for first, _ in line_intervals)
+        for first, end in sorted(line_intervals):
+            count += max(0, end - max(first, covered))
+            covered = max(covered, end)
+    return count
 
 
 def fits() -> Rule:

@@ -12,6 +12,7 @@ from kernprof.library.families.common import (
     flag,
     out_extent,
     positive,
+    reached,
     scalars,
     traffic,
 )
@@ -37,6 +38,11 @@ _PARAMETERS = (
 
 def _in(s: Shape) -> int:
     return s["batch"] * s["in_channels"] * s["in_h"] * s["in_w"]
+
+
+def _needed(s: Shape) -> int:
+    rows, columns = (reached(s, axis, out_extent(s, axis)) for axis in "hw")
+    return s["batch"] * s["in_channels"] * rows * columns
 
 
 def _pixels(s: Shape) -> int:
@@ -106,7 +112,7 @@ ENTRIES = (
     _entry(
         "conv_implicit_gemm",
         (
-            Pointer("x", Role.IN, _in),
+            Pointer("x", Role.IN, _in, needed=_needed),
             Pointer("w", Role.IN, _weights),
             Pointer("b", Role.IN, _bias),
             Pointer("y", Role.OUT, _out),
@@ -139,7 +145,7 @@ ENTRIES = (
     _entry(
         "conv_implicit_gemm_backward_weight",
         (
-            Pointer("x", Role.IN, _in),
+            Pointer("x", Role.IN, _in, needed=_needed),
             Pointer("dy", Role.IN, _out),
             Pointer("dw", Role.OUT, _weights),
             *scalars(_PARAMETERS[:-1]),

@@ -12,6 +12,7 @@ from kernprof.library.families.common import (
     line,
     out_extent,
     positive,
+    reached,
     scalars,
     traffic,
 )
@@ -37,6 +38,11 @@ _SHARED_LIMIT_BYTES = 48 * 1024
 
 def _in(s: Shape) -> int:
     return s["batch"] * s["channels"] * s["in_h"] * s["in_w"]
+
+
+def _needed(s: Shape) -> int:
+    rows, columns = (reached(s, axis, out_extent(s, axis)) for axis in "hw")
+    return s["batch"] * s["channels"] * rows * columns
 
 
 def _out(s: Shape) -> int:
@@ -99,7 +105,7 @@ def _entry(
 
 
 _FORWARD: tuple[Argument, ...] = (
-    Pointer("x", Role.IN, _in),
+    Pointer("x", Role.IN, _in, needed=_needed),
     Pointer("w", Role.IN, _weights),
     Pointer("b", Role.IN, _bias),
     Pointer("y", Role.OUT, _out),
@@ -158,7 +164,7 @@ ENTRIES = (
     _entry(
         "depthwise_backward_weight",
         (
-            Pointer("x", Role.IN, _in),
+            Pointer("x", Role.IN, _in, needed=_needed),
             Pointer("dy", Role.IN, _out),
             Pointer("dw", Role.OUT, _weights),
             Pointer("db", Role.OUT, _bias),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kernprof.library.families.common import Rule, line, positive, scalars, traffic
+from kernprof.library.families.common import Rule, line, positive, reached, scalars, traffic
 from kernprof.library.model import (
     Formula,
     KernelEntry,
@@ -35,6 +35,11 @@ _BETA = Scalar("beta", 0.75, "float32")
 
 def _in(s: Shape) -> int:
     return s["batch"] * s["channels"] * s["in_h"] * s["in_w"]
+
+
+def _needed(s: Shape) -> int:
+    rows, columns = (reached(s, axis, s[f"out_{axis}"]) for axis in "hw")
+    return s["batch"] * s["channels"] * rows * columns
 
 
 def _pooled(s: Shape) -> int:
@@ -140,10 +145,12 @@ def _rw(name: str, elements: Formula) -> Pointer:
     return Pointer(name, Role.INOUT, elements)
 
 
+_POOLED_X = Pointer("x", Role.IN, _in, needed=_needed)
+
 ENTRIES = (
     _pool(
         "maxpool_forward",
-        (_r("x", _in), _w("y", _pooled), _w("mask", _pooled, "int32")),
+        (_POOLED_X, _w("y", _pooled), _w("mask", _pooled, "int32")),
         _pooled,
         "one thread an output",
     ),
@@ -153,7 +160,7 @@ ENTRIES = (
         _in,
         "one thread an input element",
     ),
-    _pool("avepool_forward", (_r("x", _in), _w("y", _pooled)), _pooled, "one thread an output"),
+    _pool("avepool_forward", (_POOLED_X, _w("y", _pooled)), _pooled, "one thread an output"),
     _pool(
         "avepool_backward", (_r("dy", _pooled), _w("dx", _in)), _in, "one thread an input element"
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kernprof.library.families.common import line, positive, scalars
+from kernprof.library.families.common import line, positive, reached, scalars, taps_inside, traffic
 from kernprof.library.model import KernelEntry, Pointer, Role, Scalar, Shape
 
 _PARAMETERS = (
@@ -42,10 +42,29 @@ def _columns(s: Shape) -> int:
     return _windows(s) * s["kernel_h"] * s["kernel_w"]
 
 
+def _needed(s: Shape) -> int:
+    rows, columns = (reached(s, axis, extent(s, axis)) for axis in "hw")
+    return s["channels"] * rows * columns
+
+
+def _inside(s: Shape) -> int:
+    rows, columns = (taps_inside(s, axis, extent(s, axis)) for axis in "hw")
+    return s["channels"] * rows * columns
+
+
 _ARGUMENTS = (
     *scalars(_PARAMETERS),
     Scalar("out_h", lambda s: extent(s, "h")),
     Scalar("out_w", lambda s: extent(s, "w")),
+)
+
+_UNROLLED = (
+    Pointer("im", Role.IN, _image, needed=_needed),
+    Pointer("col", Role.OUT, _columns),
+)
+_GATHERED = (
+    Pointer("col", Role.IN, _columns, needed=_inside),
+    Pointer("im", Role.OUT, _image),
 )
 
 _RULES = (
@@ -64,14 +83,10 @@ ENTRIES = (
         family="im2col",
         file="im2col.cu",
         parameters=_PARAMETERS,
-        arguments=(
-            Pointer("im", Role.IN, _image),
-            Pointer("col", Role.OUT, _columns),
-            *_ARGUMENTS,
-        ),
+        arguments=(*_UNROLLED, *_ARGUMENTS),
         geometry=line(_windows),
         flops=lambda s: 0,
-        bytes_moved=lambda s: 4 * (_image(s) + _columns(s)),
+        bytes_moved=traffic(_UNROLLED),
         rules=_RULES,
         summary="one thread a channel and output pixel copies a window",
     ),
@@ -80,14 +95,10 @@ ENTRIES = (
         family="col2im",
         file="im2col.cu",
         parameters=_PARAMETERS,
-        arguments=(
-            Pointer("col", Role.IN, _columns),
-            Pointer("im", Role.OUT, _image),
-            *_ARGUMENTS,
-        ),
+        arguments=(*_GATHERED, *_ARGUMENTS),
         geometry=line(_image),
         flops=_columns,
-        bytes_moved=lambda s: 4 * (_image(s) + _columns(s)),
+        bytes_moved=traffic(_GATHERED),
         rules=_RULES,
         summary="one thread an image element gathers its windows",
     ),
