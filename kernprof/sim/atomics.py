@@ -18,10 +18,17 @@ from kernprof.sim.layout import (
     FaultKind,
     offset_of,
 )
-from kernprof.sim.memory import GLOBAL, LANES32, LANES64, Helpers, distinct_pieces, each_lane
+from kernprof.sim.memory import (
+    ALLOCATION_BYTES,
+    GLOBAL,
+    LANES32,
+    LANES64,
+    Helpers,
+    distinct_pieces,
+    each_lane,
+)
 
 OPERATIONS = ("ADD", "MIN", "MAX", "INC", "DEC", "AND", "OR", "XOR", "EXCH", "CAS")
-_ALLOCATION_BYTES = 32
 _TINY = 0x00800000
 
 
@@ -109,7 +116,7 @@ def _map_global(
     found = helpers.call(kit, helpers.find(), context, at, kit.i64(size))
     with kit.when(found.ne(-1)):
         table = kit.load(PTR, context, offset_of(Context, "allocations"), align=8)
-        place = found.zext(I64) * _ALLOCATION_BYTES
+        place = found.zext(I64) * ALLOCATION_BYTES
         base = kit.load(I64, table, place + offset_of(Allocation, "base"), align=8)
         host = kit.load(PTR, table, place + offset_of(Allocation, "host"), align=8)
         flag = kit.load(I64, table, place + offset_of(Allocation, "writable"), align=8)

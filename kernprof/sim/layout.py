@@ -12,7 +12,6 @@ WARP_SIZE = 32
 MAX_WARPS = 32  # 1024 threads a block on every architecture
 BANKS = 18
 CONVERGENCE_BARRIERS = 16
-BLOCK_BARRIERS = 16
 REGISTER_BYTES = 4 * WARP_SIZE
 SECTOR_BYTES = 32
 LINE_BYTES = 128
@@ -31,8 +30,6 @@ class FaultKind(IntEnum):
     BAD_BRANCH = 6
     CONSTANT = 7
     FUEL = 8
-    RACE = 9
-    UNINITIALISED = 10
 
 
 class StepResult(IntEnum):
@@ -91,11 +88,6 @@ class Context(ctypes.Structure):
         ("fault_warp", ctypes.c_uint32),
         ("fault_address", ctypes.c_uint64),
         ("fuel", ctypes.c_uint64),
-        ("shadow", ctypes.c_uint64),
-        ("trace", ctypes.c_uint64),
-        ("trace_used", ctypes.c_uint64),
-        ("trace_limit", ctypes.c_uint64),
-        ("clock", ctypes.c_uint64),
     )
 
 
@@ -117,11 +109,7 @@ class Warp(ctypes.Structure):
         ("at_barrier", ctypes.c_uint32),
         ("sync_mask", ctypes.c_uint32),
         ("sync_waiting", ctypes.c_uint32),
-        ("barrier_id", ctypes.c_uint32),
-        ("barrier_threads", ctypes.c_uint32),
         ("state", ctypes.c_uint32),
-        ("barrier_result", ctypes.c_uint32),
-        ("carry", ctypes.c_uint32),
     )
 
 

@@ -13,15 +13,12 @@ from __future__ import annotations
 
 from llvmlite import ir
 
-from kernprof.sim.irkit import I1, I8, I16, I32, I64, PTR, Kit, Value, mangled, vector
+from kernprof.sim.irkit import I1, I32, I64, PTR, Kit, Value, mangled, vector
 from kernprof.sim.layout import (
-    LINE_BYTES,
-    SECTOR_BYTES,
     SHARED_BANKS,
     WARP_SIZE,
     Allocation,
     Context,
-    FaultKind,
     offset_of,
 )
 
@@ -29,7 +26,7 @@ FULL = 0xFFFFFFFF
 LANES32 = vector(I32, WARP_SIZE)
 LANES64 = vector(I64, WARP_SIZE)
 GLOBAL, SHARED, LOCAL = "global", "shared", "local"
-_ALLOCATION_BYTES = 32
+ALLOCATION_BYTES = 32
 _VECTOR_ALIGN = 64
 
 
@@ -204,10 +201,10 @@ class Helpers:
             return made
         kit = Kit(self.module, made)
         context, address, size = (Value(kit, a) for a in made.args)
-        table = _pointer(kit, context, "allocations")
+        table = pointer(kit, context, "allocations")
         count = kit.load(I64, context, offset_of(Context, "allocation_count"), align=8)
         with kit.count(count) as index:
-            at = index * _ALLOCATION_BYTES
+            at = index * ALLOCATION_BYTES
             base = kit.load(I64, table, at + offset_of(Allocation, "base"), align=8)
             extent = kit.load(I64, table, at + offset_of(Allocation, "size"), align=8)
             inside = address - base
@@ -216,22 +213,9 @@ class Helpers:
         kit.ir.ret(kit.i32(-1).raw)
         return made
 
-    def access(self, space: str, size: int, *, store: bool, signed: bool = False) -> ir.Function:
-        """Make a load or store of ``size`` bytes a lane.
 
-        The function takes (ctx, instruction, addresses, mask, data): ``data`` points to one
-        <32 x i32> per 32-bit word, filled by a load and read by a store. Lanes that would fault
-        touch nothing.
-        """
-        kind = LANES64 if space == GLOBAL else LANES32
-        name = f"{space}_{'store' if store else 'load'}{size}{'s' if signed else ''}"
-        made, fresh = self.function(name, ir.VoidType(), [PTR, I32, kind, I32, PTR])
-        if fresh:
-            _Access(self, made, space, size, store, signed).emit()
-        return made
-
-
-def _pointer(kit: Kit, context: Value, field: str, index: int = 0) -> Value:
+def pointer(kit: Kit, context: Value, field: str, index: int = 0) -> Value:
+    """Load a pointer field of the context."""
     return kit.load(PTR, context, offset_of(Context, field, index), align=8)
 
 
@@ -260,274 +244,3 @@ class _EachLane:
 
     def __exit__(self, *error: object) -> None:
         self.scope.__exit__(None, None, None)
-
-
-class _Access:
-    """Emits one access helper."""
-
-    def __init__(
-        self, helpers: Helpers, made: ir.Function, space: str, size: int, store: bool, signed: bool
-    ) -> None:
-        self.helpers = helpers
-        self.space = space
-        self.size = size
-        self.is_store = store
-        self.signed = signed
-        self.words = max(1, size // 4)
-        self.kit = kit = Kit(helpers.module, made)
-        self.context, self.instruction, self.address, self.mask, self.data = (
-            Value(kit, a) for a in made.args
-        )
-
-    def emit(self) -> None:
-        kit = self.kit
-        with kit.when(self.mask.eq(0)):
-            kit.ir.ret_void()
-        slot = self.instruction.zext(I64) << 3
-        kit.add_to(_pointer(kit, self.context, "requests"), slot, kit.i64(1))
-        mask = self._aligned(self.mask)
-        base, offset, mask = self._map(mask)
-        self._count(offset, base, mask, slot)
-        self._move(base, offset, mask)
-        kit.ir.ret_void()
-
-    def _fault(self, kind: FaultKind, bad: Value) -> None:
-        kit = self.kit
-        with kit.when(bad.ne(0), likely=False):
-            lane = kit.cttz(bad)
-            at = self.address.at(lane).zext(I64)
-            self.helpers.call(
-                kit, self.helpers.fault(), self.context, kit.i32(kind), self.instruction, lane, at
-            )
-
-    def _aligned(self, mask: Value) -> Value:
-        if self.size == 1:
-            return mask
-        odd = (self.address & (self.size - 1)).ne(0).mask_bits() & mask
-        self._fault(FaultKind.MISALIGNED, odd)
-        return mask & ~odd
-
-    def _map(self, mask: Value) -> tuple[Value, Value, Value]:
-        """Return host base, offsets from it and the mask of lanes that may access."""
-        kit = self.kit
-        if self.space == GLOBAL:
-            return self._map_global(mask)
-        field = "shared_bytes" if self.space == SHARED else "local_bytes"
-        extent = kit.load(I64, self.context, offset_of(Context, field), align=8).trunc(I32)
-        limit = extent.uge(self.size).where(extent - (self.size - 1), kit.i32(0))
-        bad = mask & ~self.address.ult(limit.splat(WARP_SIZE)).mask_bits()
-        self._fault(FaultKind.OUT_OF_BOUNDS, bad)
-        mask = mask & ~bad
-        if self.space == SHARED:
-            return _pointer(kit, self.context, "shared"), self.address, mask
-        warp = kit.load(I32, self.context, offset_of(Context, "current_warp")).zext(I64)
-        start = warp * extent.zext(I64) * WARP_SIZE
-        lanes = kit.sequence(range(WARP_SIZE)) * extent.splat(WARP_SIZE)
-        base = kit.address(_pointer(kit, self.context, "local"), start)
-        return base, self.address + lanes, mask
-
-    def _map_global(self, mask: Value) -> tuple[Value, Value, Value]:
-        """Find the one allocation that all lanes touch; lanes in others go one by one."""
-        kit = self.kit
-        cache = _pointer(kit, self.context, "allocation_cache")
-        place = self.instruction.zext(I64) << 2
-        table = _pointer(kit, self.context, "allocations")
-        good = kit.slot(I32)
-        kit.store(self._inside(table, kit.load(I32, cache, place), mask)[2], good)
-        with kit.when(kit.load(I32, good).ne(mask), likely=False):
-            first = self.address.at(kit.cttz(mask) & (WARP_SIZE - 1))
-            found = self.helpers.call(
-                kit, self.helpers.find(), self.context, first, kit.i64(self.size)
-            )
-            with kit.when(found.ne(-1) & mask.ne(0)):
-                kit.store(found, cache, place)
-        base, offset, inside = self._inside(table, kit.load(I32, cache, place), mask)
-        rest = mask & ~inside
-        with kit.when(rest.ne(0), likely=False), each_lane(kit, rest) as lane:
-            self._lonely(table, lane)
-        if self.is_store:
-            index = kit.load(I32, cache, place).zext(I64) * _ALLOCATION_BYTES
-            flag = kit.load(I64, table, index + offset_of(Allocation, "writable"), align=8)
-            bad = flag.eq(0).where(inside, kit.i32(0))
-            self._fault(FaultKind.READ_ONLY, bad)
-            inside = inside & ~bad
-        return base, offset, inside
-
-    def _inside(self, table: Value, index: Value, mask: Value) -> tuple[Value, Value, Value]:
-        kit = self.kit
-        at = index.zext(I64) * _ALLOCATION_BYTES
-        base = kit.load(I64, table, at + offset_of(Allocation, "base"), align=8)
-        extent = kit.load(I64, table, at + offset_of(Allocation, "size"), align=8)
-        host = kit.load(PTR, table, at + offset_of(Allocation, "host"), align=8)
-        offset = self.address - base.splat(WARP_SIZE)
-        limit = extent.uge(self.size).where(extent - (self.size - 1), kit.i64(0))
-        return host, offset, offset.ult(limit.splat(WARP_SIZE)).mask_bits() & mask
-
-    def _lonely(self, table: Value, lane: Value) -> None:
-        """Access of one lane through its own allocation."""
-        kit = self.kit
-        address = self.address.at(lane)
-        found = self.helpers.call(
-            kit, self.helpers.find(), self.context, address, kit.i64(self.size)
-        )
-        with kit.when(found.eq(-1)):
-            self.helpers.call(
-                kit,
-                self.helpers.fault(),
-                self.context,
-                kit.i32(FaultKind.OUT_OF_BOUNDS),
-                self.instruction,
-                lane,
-                address,
-            )
-        with kit.when(found.ne(-1)):
-            at = found.zext(I64) * _ALLOCATION_BYTES
-            base = kit.load(I64, table, at + offset_of(Allocation, "base"), align=8)
-            host = kit.load(PTR, table, at + offset_of(Allocation, "host"), align=8)
-            if self.is_store:
-                flag = kit.load(I64, table, at + offset_of(Allocation, "writable"), align=8)
-                with kit.when(flag.eq(0)):
-                    self.helpers.call(
-                        kit,
-                        self.helpers.fault(),
-                        self.context,
-                        kit.i32(FaultKind.READ_ONLY),
-                        self.instruction,
-                        lane,
-                        address,
-                    )
-                with kit.when(flag.ne(0)):
-                    self._one(kit.address(host, address - base), lane)
-            else:
-                self._one(kit.address(host, address - base), lane)
-
-    def _one(self, pointer: Value, lane: Value) -> None:
-        """Move one lane's bytes between memory and its place in the data vectors."""
-        kit = self.kit
-        place = lane.zext(I64) << 2
-        if self.size < 4:
-            element = I8 if self.size == 1 else I16
-            if self.is_store:
-                kit.store(kit.load(I32, self.data, place).trunc(element), pointer, align=self.size)
-            else:
-                value = kit.load(element, pointer, align=self.size)
-                kit.store(value.extend(I32, signed=self.signed), self.data, place)
-            return
-        for word in range(self.words):
-            if self.is_store:
-                kit.store(kit.load(I32, self.data, place + 128 * word), pointer, 4 * word)
-            else:
-                kit.store(kit.load(I32, pointer, 4 * word), self.data, place + 128 * word)
-
-    def _count(self, offset: Value, base: Value, mask: Value, slot: Value) -> None:
-        kit = self.kit
-        if self.space == SHARED:
-            found = self.helpers.call(
-                kit, self.helpers.passes(self.size, store=self.is_store), self.address, mask
-            )
-            total, groups = found & 0xFFFF, found >> 16
-            kit.add_to(_pointer(kit, self.context, "wavefronts"), slot, total.zext(I64))
-            more = (total - groups).zext(I64)
-            kit.add_to(_pointer(kit, self.context, "conflicts"), slot, more)
-            return
-        if self.space == LOCAL:
-            # Local memory interleaves the 32 lanes word by word, so that equal addresses are
-            # neighbours (CUDA C++ Programming Guide, "Local Memory").
-            words = self.address.zext(I64) >> 2
-            where = (words << 7) + (kit.sequence(range(WARP_SIZE), I64) << 2)
-            touched = kit.slot(I32)
-            kit.store(kit.i32(0), touched)
-            for word in range(self.words):
-                sector = (where + 128 * word) >> 5
-                found = self.helpers.call(kit, self.helpers.distinct(), sector, self.mask)
-                kit.add_to(touched, 0, found)
-            count = kit.load(I32, touched)
-        else:
-            count = distinct_pieces(self.helpers, kit, self.address, self.mask, SECTOR_BYTES)
-            lines = distinct_pieces(self.helpers, kit, self.address, self.mask, LINE_BYTES)
-            kit.add_to(_pointer(kit, self.context, "lines"), slot, lines.zext(I64))
-        kit.add_to(_pointer(kit, self.context, "sectors"), slot, count.zext(I64))
-
-    def _move(self, base: Value, offset: Value, mask: Value) -> None:
-        kit = self.kit
-        if self.size < 4:
-            with each_lane(kit, mask) as lane:
-                self._one(kit.address(base, offset.at(lane).zext(I64)), lane)
-            return
-        start = offset.at(0)
-        steps = kit.sequence([lane * self.size for lane in range(WARP_SIZE)], offset.element)
-        dense = offset.eq(start.splat(WARP_SIZE) + steps).mask_bits()
-        full = mask.eq(FULL)
-        with kit.when(full & dense.eq(FULL)):
-            self._dense(kit.address(base, start.zext(I64)))
-            kit.ir.ret_void()
-        if not self.is_store:
-            same = offset.eq(start.splat(WARP_SIZE)).mask_bits()
-            with kit.when(full & same.eq(FULL)):
-                for word in range(self.words):
-                    one = kit.load(I32, base, start.zext(I64) + 4 * word)
-                    self._put(word, one.splat(WARP_SIZE))
-                kit.ir.ret_void()
-        lanes = mask.mask_lanes()
-        for word in range(self.words):
-            pointers = kit.address(base, offset.zext(I64) + 4 * word)
-            kind = f"{mangled(LANES32)}.v{WARP_SIZE}p0"
-            if self.is_store:
-                kit.call(
-                    f"llvm.masked.scatter.{kind}",
-                    ir.VoidType(),
-                    self._take(word),
-                    pointers,
-                    4,
-                    lanes,
-                )
-            else:
-                zero = kit.const(LANES32, 0)
-                found = kit.call(f"llvm.masked.gather.{kind}", LANES32, pointers, 4, lanes, zero)
-                # Lanes that went one by one have their data already.
-                old = self._take(word)
-                self._put(word, lanes.where(found, old))
-
-    def _take(self, word: int) -> Value:
-        return self.kit.load(LANES32, self.data, 128 * word, align=_VECTOR_ALIGN)
-
-    def _put(self, word: int, value: Value) -> None:
-        self.kit.store(value, self.data, 128 * word, align=_VECTOR_ALIGN)
-
-    def _dense(self, pointer: Value) -> None:
-        """All lanes, neighbouring addresses: whole vectors, words taken apart or put together."""
-        kit = self.kit
-        words = self.words
-        if not self.is_store:
-            for word in range(words):
-                parts = []
-                for piece in range(words):
-                    whole = kit.load(LANES32, pointer, 128 * piece)
-                    parts.append(whole)
-                if words == 1:
-                    self._put(0, parts[0])
-                elif words == 2:
-                    self._put(word, parts[0].shuffle(range(word, 64, 2), parts[1]))
-                else:
-                    low = parts[0].shuffle(range(word, 64, 4), parts[1])
-                    high = parts[2].shuffle(range(word, 64, 4), parts[3])
-                    self._put(word, low.shuffle(range(WARP_SIZE), high))
-            return
-        values = [self._take(word) for word in range(words)]
-        for piece in range(words):
-            first = piece * WARP_SIZE // words
-            count = WARP_SIZE // words
-            if words == 1:
-                out = values[0]
-            elif words == 2:
-                order = [first + i // 2 + WARP_SIZE * (i % 2) for i in range(WARP_SIZE)]
-                out = values[0].shuffle(order, values[1])
-            else:
-                pick = [first + i // 2 + WARP_SIZE * (i % 2) for i in range(2 * count)]
-                even = values[0].shuffle(pick, values[1])
-                odd = values[2].shuffle(pick, values[3])
-                order = []
-                for i in range(count):
-                    order += [2 * i, 2 * i + 1, 2 * count + 2 * i, 2 * count + 2 * i + 1]
-                out = even.shuffle(order, odd)
-            kit.store(out, pointer, 128 * piece)

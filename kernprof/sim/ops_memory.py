@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from llvmlite import ir
 
+from kernprof.sim.access import access
 from kernprof.sim.atomics import OPERATIONS, atomic
 from kernprof.sim.irkit import I32, I64, PTR, Value, vector
 from kernprof.sim.layout import WARP_SIZE, Context, FaultKind, offset_of
@@ -78,7 +79,7 @@ def loader(space: str) -> Semantics:
         target = site.next_register()
         address = _address(site, space, site.next_address())
         size = _SIZES[kind]
-        helper = site.helpers.access(space, size, store=False, signed=kind[0] == "S")
+        helper = access(site.helpers, space, size, store=False, signed=kind[0] == "S")
         data = data_slot(site)
         if size < 4:
             # Lanes that are off are never written: the slot must hold something defined.
@@ -102,7 +103,7 @@ def storer(space: str) -> Semantics:
         address = _address(site, space, site.next_address())
         source = site.next_register()
         size = _SIZES[kind]
-        helper = site.helpers.access(space, size, store=True)
+        helper = access(site.helpers, space, size, store=True)
         data = data_slot(site)
         for word in range(max(1, size // 4)):
             site.kit.store(site.raw(source, word), data, 128 * word, align=64)

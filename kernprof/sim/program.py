@@ -14,8 +14,9 @@ from functools import cached_property
 from kernprof.compile import DiskCache, open_cache
 from kernprof.errors import CubinError, UnknownNameError
 from kernprof.sim.control import ControlCode, encodings, instruction_bytes
-from kernprof.sim.cubin import CubinImage, KernelImage, SourceLine, read_cubin
+from kernprof.sim.cubin import CubinImage, KernelImage, read_cubin
 from kernprof.sim.disasm import RawFunction, RawInstruction, disassemble
+from kernprof.sim.lines import SourceLine
 from kernprof.sim.operands import Immediate, Operand, Predicate, parse_operand, split_operands
 
 
