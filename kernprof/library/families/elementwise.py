@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kernprof.library.families.common import Rule, ceil_div, flag, line, positive, scalars, traffic
 from kernprof.library.model import (
+    MAX_INDEX,
     Formula,
     Geometry,
     KernelEntry,
@@ -44,6 +45,7 @@ def _entry(
     parameters: tuple[str, ...] = ("count",),
     passed: tuple[str, ...] | None = None,
     rules: tuple[Rule, ...] = (),
+    moved: Formula | None = None,
     summary: str = "one thread an element",
 ) -> KernelEntry:
     return KernelEntry(
@@ -54,7 +56,7 @@ def _entry(
         arguments=(*pointers, *scalars(parameters if passed is None else passed), *constants),
         geometry=line(_count),
         flops=lambda s: flops_per_element * s["count"],
-        bytes_moved=traffic(pointers),
+        bytes_moved=moved or traffic(pointers),
         rules=(positive("count"), *rules),
         summary=summary,
     )
@@ -66,7 +68,14 @@ def _constant(name: str, value: float) -> tuple[Scalar, ...]:
 
 _DROPOUT = (Scalar("threshold", _DROP_THRESHOLD), Scalar("scale", 2.0, "float32"))
 _KIND: tuple[Rule, ...] = ((lambda s: 0 <= s["kind"] <= 5, "kind must be 0 to 5"),)
-_INDEX: tuple[Rule, ...] = ((lambda s: s["index"] >= 0, "index must not be negative"),)
+_INDEX: tuple[Rule, ...] = (
+    (lambda s: s["index"] >= 0, "index must not be negative"),
+    (
+        lambda s: s["index"] < MAX_INDEX,
+        "index must be less than 2^31 - 1, as the mask is index + 1",
+    ),
+)
+_DOT_BLOCKS = 256
 _BINARY = (_in("a"), _in("b"), _out("y"))
 _UNARY = (_in("x"), _out("y"))
 _COPIED = Pointer("small", Role.INOUT, lambda s: s["count_copied"])
@@ -102,6 +111,8 @@ ENTRIES = (
         1,
         parameters=("count", "index"),
         rules=_INDEX,
+        # Two inputs are read (later the second and y, never a) and y and mask written.
+        moved=lambda s: 16 * s["count"],
     ),
     _entry(
         "eltwise_max_backward",
@@ -171,10 +182,16 @@ ENTRIES = (
             _inout("result", elements=lambda s: 1),
             *scalars(("count",)),
         ),
-        geometry=lambda s: Geometry(Dim3(min(ceil_div(s["count"], 256), 256)), Dim3(256)),
+        geometry=lambda s: Geometry(Dim3(min(ceil_div(s["count"], 256), _DOT_BLOCKS)), Dim3(256)),
         flops=lambda s: 2 * s["count"],
         bytes_moved=lambda s: 8 * s["count"] + 8,
-        rules=(positive("count"),),
+        rules=(
+            positive("count"),
+            (
+                lambda s: s["count"] <= MAX_INDEX + 1 - _DOT_BLOCKS * 256,
+                "threads stride by the whole grid: count must be at most 2^31 - 65536",
+            ),
+        ),
         summary="blocks reduce by shuffles, one atomic a block",
     ),
     _entry("rng_uniform", "random", (_out("out", "uint32"),), 0, constants=(Scalar("seed", 1701),)),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kernprof.library.families.common import flag, line, positive, scalars, traffic
+from kernprof.library.families.common import Rule, flag, line, positive, scalars, traffic
 from kernprof.library.model import (
+    MAX_INDEX,
     Argument,
     Formula,
     Geometry,
@@ -20,6 +21,10 @@ from kernprof.profile import Dim3
 _PARAMETERS = ("batch", "channels", "pixels")
 _EPS = Scalar("eps", 1e-5, "float32")
 """Caffe's default for BatchNorm."""
+_STRIDES: Rule = (
+    lambda s: s["batch"] * s["pixels"] <= MAX_INDEX - 255,
+    "a channel's threads stride by 256: batch x pixels must be at most 2^31 - 256",
+)
 
 
 def _all(s: Shape) -> int:
@@ -69,7 +74,11 @@ def _entry(
         geometry=geometry,
         flops=lambda s: flops_per_element * _all(s) + (s["bias"] * _all(s) if bias else 0),
         bytes_moved=traffic(arguments),
-        rules=(positive(*_PARAMETERS), *((flag("bias"),) if bias else ())),
+        rules=(
+            positive(*_PARAMETERS),
+            *((flag("bias"),) if bias else ()),
+            *((_STRIDES,) if geometry is _block_a_channel else ()),
+        ),
         summary=summary,
     )
 

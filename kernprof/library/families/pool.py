@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kernprof.library.families.common import Rule, line, positive, reached, scalars, traffic
 from kernprof.library.model import (
+    MAX_INDEX,
     Formula,
     KernelEntry,
     Pointer,
@@ -73,10 +74,20 @@ def _starts_inside(s: Shape) -> bool:
 _POOL_RULES: tuple[Rule, ...] = (
     positive(*_POOL[:-2]),
     (_starts_inside, "every window must start inside the padded input and reach the image"),
+    (
+        lambda s: all(
+            s[f"in_{a}"] + s[f"pad_{a}"] + s[f"kernel_{a}"] <= MAX_INDEX
+            and s[f"stride_{a}"] <= MAX_INDEX
+            for a in "hw"
+        ),
+        "edges of windows are 32-bit: stride and in + pad + kernel must be at most 2^31 - 1",
+    ),
 )
 
 
-def _pool(name: str, pointers: tuple[Pointer, ...], elements: Formula, summary: str) -> KernelEntry:
+def _pool(
+    name: str, pointers: tuple[Pointer, ...], elements: Formula, flops: Formula, summary: str
+) -> KernelEntry:
     return KernelEntry(
         name=name,
         family="pooling",
@@ -84,7 +95,7 @@ def _pool(name: str, pointers: tuple[Pointer, ...], elements: Formula, summary: 
         parameters=_POOL,
         arguments=(*pointers, *scalars(_POOL)),
         geometry=line(elements),
-        flops=_window,
+        flops=flops,
         bytes_moved=traffic(pointers),
         rules=_POOL_RULES,
         summary=summary,
@@ -108,11 +119,24 @@ def _lrn(
         geometry=line(elements),
         flops=lambda s: flops * _in(s),
         bytes_moved=traffic(pointers),
-        rules=(positive(*_LRN), (lambda s: s["local_size"] % 2 == 1, "local_size must be odd")),
+        rules=(
+            positive(*_LRN),
+            (lambda s: s["local_size"] % 2 == 1, "local_size must be odd"),
+            (
+                lambda s: s["channels"] + s["local_size"] <= MAX_INDEX,
+                "channels + local_size must be at most 2^31 - 1",
+            ),
+        ),
         summary="one thread a pixel slides along the channels"
         if elements is _pixels
         else "one thread an element",
     )
+
+
+_LANES: Rule = (
+    lambda s: s["channels"] <= MAX_INDEX - 31,
+    "a warp's lanes stride by 32: channels must be at most 2^31 - 32",
+)
 
 
 def _softmax(
@@ -128,7 +152,7 @@ def _softmax(
         geometry=line(lambda s: elements(s) * (256 // block)),
         flops=flops,
         bytes_moved=traffic(pointers),
-        rules=(positive(*_SOFTMAX),),
+        rules=(positive(*_SOFTMAX), *((_LANES,) if block == 8 else ())),
         summary="one warp a pair" if block == 8 else "one thread an element or pair",
     )
 
@@ -146,23 +170,37 @@ def _rw(name: str, elements: Formula) -> Pointer:
 
 
 _POOLED_X = Pointer("x", Role.IN, _in, needed=_needed)
+_CHOSEN = Pointer("p", Role.IN, _all, needed=_pairs)
+"""Of each pair's probabilities only that of the label is read."""
 
 ENTRIES = (
     _pool(
         "maxpool_forward",
         (_POOLED_X, _w("y", _pooled), _w("mask", _pooled, "int32")),
         _pooled,
+        _window,
         "one thread an output",
     ),
     _pool(
         "maxpool_backward",
         (_r("dy", _pooled), _r("mask", _pooled, "int32"), _w("dx", _in)),
         _in,
+        _pooled,  # each gradient goes to one element; finding that compares no data
         "one thread an input element",
     ),
-    _pool("avepool_forward", (_POOLED_X, _w("y", _pooled)), _pooled, "one thread an output"),
     _pool(
-        "avepool_backward", (_r("dy", _pooled), _w("dx", _in)), _in, "one thread an input element"
+        "avepool_forward",
+        (_POOLED_X, _w("y", _pooled)),
+        _pooled,
+        lambda s: _window(s) + _pooled(s),
+        "one thread an output",
+    ),
+    _pool(
+        "avepool_backward",
+        (_r("dy", _pooled), _w("dx", _in)),
+        _in,
+        lambda s: 2 * _window(s),  # every tap divides by the window's area
+        "one thread an input element",
     ),
     _lrn("lrn_fill_scale", (_r("x", _in), _w("scale", _in)), _pixels, 6, _LRN, (_ALPHA,)),
     _lrn("lrn_output", (_r("x", _in), _r("scale", _in), _w("y", _in)), _in, 2, _LRN[:-1], (_BETA,)),
@@ -205,13 +243,13 @@ ENTRIES = (
     ),
     _softmax(
         "softmax_loss_forward",
-        (_r("p", _all), _r("label", _pairs, "int32"), _w("loss", _pairs)),
+        (_CHOSEN, _r("label", _pairs, "int32"), _w("loss", _pairs)),
         _pairs,
         lambda s: 2 * _pairs(s),
     ),
     _softmax(
         "softmax_loss_backward",
-        (_r("label", _pairs, "int32"), _rw("dx", _all)),
+        (_r("label", _pairs, "int32"), Pointer("dx", Role.INOUT, _all, needed=_pairs)),
         _pairs,
         _pairs,
     ),
