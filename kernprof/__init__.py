@@ -14,6 +14,7 @@ from kernprof._lazy import exports
 from kernprof._version import __version__
 
 if TYPE_CHECKING:
+    from kernprof.prediction.run import Prediction, predict
     from kernprof.profile import KernelProfile, Report
     from kernprof.reports import load
     from kernprof.stalls.analysis import LaunchAnalysis, StallOptions, analyse
@@ -21,19 +22,23 @@ if TYPE_CHECKING:
 __all__ = [
     "KernelProfile",
     "LaunchAnalysis",
+    "Prediction",
     "Report",
     "StallOptions",
     "__version__",
     "analyse",
     "load",
     "main",
+    "predict",
 ]
 
 # Public names and where they live: loaded on first use, so that `import kernprof` costs nothing.
 _HOMES = {
     "KernelProfile": "kernprof.profile",
+    "Prediction": "kernprof.prediction.run",
     "Report": "kernprof.profile",
     "load": "kernprof.reports",
+    "predict": "kernprof.prediction.run",
     "LaunchAnalysis": "kernprof.stalls.analysis",
     "StallOptions": "kernprof.stalls.analysis",
     "analyse": "kernprof.stalls.analysis",

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from kernprof._version import __version__
-from kernprof.cli import doctor, layer, line_profiler, network, stalls
+from kernprof.cli import doctor, layer, line_profiler, network, predict, stalls
 from kernprof.errors import KernprofError
 
 _DEFECT = 70
@@ -30,6 +30,7 @@ app = typer.Typer(
 stalls.register(app)
 layer.register(app)
 network.register(app)
+predict.register(app)
 doctor.register(app)
 
 

@@ -1,0 +1,170 @@
+"""``kernprof predict``: what a kernel does, from its machine code, without a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kernprof.cli.output import (
+    Format,
+    FormatOption,
+    OutputOption,
+    emit,
+    notice,
+    terminal_width,
+    use_color,
+)
+from kernprof.errors import UsageError
+
+if TYPE_CHECKING:
+    from kernprof.prediction.run import Prediction
+
+_MAX_EXTENT = 2**31 - 1
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command("predict")(predict)
+
+
+def predict(
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="CUDA source (.cu), a cubin, or a .ncu-rep."),
+    ],
+    kernel: Annotated[
+        str | None,
+        typer.Option(help="Kernel: name, symbol, part of one, or a template 'gemm<float, 16>'."),
+    ] = None,
+    grid: Annotated[str | None, typer.Option(help="Blocks: X[,Y[,Z]].")] = None,
+    block: Annotated[str | None, typer.Option(help="Threads of a block: X[,Y[,Z]].")] = None,
+    arg: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Kernel argument, in the kernel's order: A=float32[64,64]:random (or zeros, ones, "
+            "arange, FILE.npy), n=int32:64, B=@A (the same array), s=bytes:HEX."
+        ),
+    ] = None,
+    gpu: Annotated[
+        str | None, typer.Option(help="GPU or architecture: a100, sm_86. Needed for source.")
+    ] = None,
+    dynamic_shared: Annotated[
+        int | None, typer.Option(min=0, help="Dynamic shared memory in bytes.")
+    ] = None,
+    launch: Annotated[
+        int | None, typer.Option(help="Of a report: the launch at this position, from 0.")
+    ] = None,
+    include: Annotated[
+        list[Path] | None, typer.Option("--include", "-I", help="Directory of headers.")
+    ] = None,
+    define: Annotated[
+        list[str] | None, typer.Option("--define", "-D", help="Macro: NAME or NAME=VALUE.")
+    ] = None,
+    std: Annotated[str | None, typer.Option(help="Language: c++11 to c++20.")] = None,
+    out: Annotated[
+        list[str] | None, typer.Option(help="Save an array afterwards: A=FILE.npy.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Start of the random numbers.")] = 0,
+    lines: Annotated[bool, typer.Option("--lines", help="Also counts per source line.")] = False,
+    fmt: FormatOption = Format.TABLE,
+    output: OutputOption = None,
+) -> None:
+    """Execute a kernel's machine code without a GPU: exact counts, results, faults."""
+    from kernprof.prediction.arguments import build, parse
+    from kernprof.prediction.run import predict as run
+
+    specs = [parse(text) for text in arg or ()]
+    targets = _targets(out or (), [s.name for s in specs if s.dtype is None or s.shape])
+    done = run(
+        file,
+        build(specs, seed=seed),
+        kernel=kernel,
+        grid=_extent(grid, "grid"),
+        block=_extent(block, "block"),
+        gpu=gpu,
+        dynamic_shared=dynamic_shared,
+        launch=launch,
+        include_dirs=include or (),
+        defines=_defines(define or ()),
+        options=[f"--std={std}"] if std else (),
+    )
+    _save(done, targets)
+    emit(_render(done, fmt, output, lines=lines), output)
+
+
+def _extent(text: str | None, what: str) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    parts = text.split(",")
+    if not all(p.strip().isdecimal() and len(p) < 12 for p in parts) or len(parts) > 3:
+        raise UsageError(f"--{what} {text}: expected X, X,Y or X,Y,Z")
+    found = tuple(int(p) for p in parts)
+    if not all(1 <= n <= _MAX_EXTENT for n in found):
+        raise UsageError(f"--{what} {text}: every extent is 1 to {_MAX_EXTENT}")
+    return found
+
+
+def _defines(texts: Sequence[str]) -> Mapping[str, str | None]:
+    pairs = (text.partition("=") for text in texts)
+    return {name: value if sign else None for name, sign, value in pairs}
+
+
+def _targets(texts: Sequence[str], arrays: Sequence[str]) -> Mapping[str, Path]:
+    found: dict[str, Path] = {}
+    for text in texts:
+        name, sign, path = text.partition("=")
+        if not sign or not path:
+            raise UsageError(f"--out {text}: expected NAME=FILE.npy")
+        if name not in arrays:
+            known = ", ".join(arrays) or "none"
+            raise UsageError(f"--out {text}: no array argument {name!r}; there are: {known}")
+        found[name] = Path(path)
+    return found
+
+
+def _save(done: Prediction, targets: Mapping[str, Path]) -> None:
+    import numpy as np
+
+    for name, path in targets.items():
+        try:
+            with path.open("wb") as stream:
+                np.save(stream, done.arrays[name], allow_pickle=False)
+        except OSError as error:
+            raise UsageError(f"can't write {path}: {error.strerror}") from None
+        notice(f"{name} is in {path}")
+
+
+def _render(done: Prediction, fmt: Format, output: Path | None, *, lines: bool) -> str:
+    from kernprof.stalls.analysis import analyse
+    from kernprof.view import predict as view
+    from kernprof.view.document import dump, profiles_document
+    from kernprof.view.stalls import launch_table
+    from kernprof.view.table import to_csv, to_markdown, to_terminal
+
+    analysis = analyse(done.profile)
+    by_line = view.line_table(done.execution)
+    if fmt is Format.JSON:
+        document = profiles_document([analysis])
+        if done.agreement:
+            document["agreement"] = view.agreement_record(done.agreement)
+        if lines:
+            document["lines"] = [
+                dict(zip(by_line.columns, row, strict=True)) for row in by_line.rows
+            ]
+        return dump(document)
+    counts = view.agreement_table(done.agreement) if done.agreement else None
+    tables = [counts or view.count_table(done.profile)]
+    if lines:
+        tables.append(by_line)
+    if fmt is Format.CSV:
+        return to_csv(tables[-1])
+    if fmt is Format.MD:
+        return "\n".join(to_markdown(t) for t in tables)
+    width, color = terminal_width(output), use_color(output)
+    parts = [to_terminal(launch_table([analysis], top=5), width=width, color=color)]
+    parts.append(view.MISSING + "\n")
+    parts += [to_terminal(t, width=width, color=color) for t in tables]
+    return "\n".join(parts)

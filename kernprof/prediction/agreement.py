@@ -1,0 +1,70 @@
+"""A prediction beside the counters of the report that its machine code came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from kernprof.profile import KernelProfile
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One metric in both.
+
+    Parameters
+    ----------
+    metric
+        Nsight Compute's name; ``(per instruction)`` behind it for a table.
+    report, predicted
+        Values; of a table, the number of its instructions and of those that are equal.
+    equal
+        Whether they are the same number.
+    """
+
+    metric: str
+    report: int | float
+    predicted: int | float
+    equal: bool
+
+    @property
+    def difference_pct(self) -> float | None:
+        """Difference in percent of the report's value; None where that is 0."""
+        if not self.report:
+            return None
+        return 100.0 * (self.predicted - self.report) / self.report
+
+
+def compare(reference: KernelProfile, predicted: KernelProfile) -> tuple[Compared, ...]:
+    """Compare all metrics that both have; geometry, which was taken over, is left out."""
+    return tuple(_metrics(reference, predicted)) + tuple(_tables(reference, predicted))
+
+
+def _metrics(reference: KernelProfile, predicted: KernelProfile) -> Iterator[Compared]:
+    for name in predicted.metrics:
+        if name.startswith("launch__"):
+            continue
+        theirs, ours = reference.value(name), predicted.value(name)
+        if theirs is not None and ours is not None:
+            yield Compared(name, theirs, ours, theirs == ours)
+
+
+def _tables(reference: KernelProfile, predicted: KernelProfile) -> Iterator[Compared]:
+    for name, ours in predicted.instances.items():
+        theirs = reference.instances.get(name)
+        if theirs is None:
+            continue
+        everywhere = reference.instances.get("inst_executed", theirs)
+        addresses = [k for k in everywhere.keys if isinstance(k, int)]
+        if not addresses:
+            continue
+        base = min(addresses)
+        mine = dict(zip(ours.keys, ours.values, strict=True))
+        pairs = [
+            (v, mine[k - base])
+            for k, v in zip(theirs.keys, theirs.values, strict=True)
+            if isinstance(k, int) and k - base in mine
+        ]
+        same = sum(1 for a, b in pairs if a == b)
+        if pairs:
+            yield Compared(f"{name} (per instruction)", len(pairs), same, same == len(pairs))

@@ -1,0 +1,218 @@
+"""What is to be predicted: a kernel out of CUDA source, a cubin or a report."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kernprof.errors import InputError, UsageError
+from kernprof.profile import Gpu, KernelProfile
+from kernprof.reports.names import demangle, function_name
+
+if TYPE_CHECKING:
+    from kernprof.devices.model import Device
+    from kernprof.sim.program import Program
+
+SOURCE_SUFFIXES = (".cu", ".cuh")
+_ELF = b"\x7fELF"
+_MAX_CUBIN_BYTES = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A kernel, and what its file tells of the launch.
+
+    Parameters
+    ----------
+    program, symbol
+        Machine code and linker symbol.
+    gpu
+        The device it stands for, as far as known.
+    grid, block
+        Extents out of a report, or None.
+    dynamic_shared_bytes
+        Out of a report, or None.
+    reference
+        The report's own profile of the launch, or None.
+    """
+
+    program: Program
+    symbol: str
+    gpu: Gpu | None
+    grid: tuple[int, int, int] | None = None
+    block: tuple[int, int, int] | None = None
+    dynamic_shared_bytes: int | None = None
+    reference: KernelProfile | None = None
+
+
+def load_subject(
+    path: str | os.PathLike[str],
+    *,
+    kernel: str | None = None,
+    device: Device | None = None,
+    launch: int | None = None,
+    include_dirs: Sequence[str | os.PathLike[str]] = (),
+    defines: Mapping[str, str | None] | None = None,
+    options: Sequence[str] = (),
+) -> Subject:
+    """Find the kernel that a file and a name mean.
+
+    Parameters
+    ----------
+    path
+        ``.cu`` source, a cubin or a report with machine code.
+    kernel
+        Function name, linker symbol, demangled name, part of one, or a template's name expression
+        ("gemm<float, 16>"). Not needed where there is one kernel only.
+    device
+        The GPU; needed for source, checked against a cubin's architecture.
+    launch
+        Position in a report.
+    include_dirs, defines, options
+        For the compiler.
+
+    Raises
+    ------
+    InputError
+        The file can't be read, compiled or holds no machine code.
+    UsageError
+        No kernel, or several, have the name; the GPU is missing or another one.
+    UnavailableError
+        Compiler or disassembler are not installed.
+    """
+    file = Path(path)
+    if file.suffix in SOURCE_SUFFIXES:
+        if launch is not None:
+            raise UsageError("--launch belongs to reports; source has no launches")
+        return _source(file, kernel, device, include_dirs, defines, options)
+    if include_dirs or defines or options:
+        raise UsageError(f"{file.name}: options of the compiler belong to {SOURCE_SUFFIXES[0]}")
+    try:
+        with file.open("rb") as stream:
+            head = stream.read(len(_ELF))
+            image = head + stream.read(_MAX_CUBIN_BYTES) if head == _ELF else b""
+    except OSError as error:
+        raise InputError(f"{file}: can't be read ({error.strerror})") from None
+    if head == _ELF:
+        return _cubin(image, kernel, device)
+    return _report(file, kernel, device, launch)
+
+
+def _source(
+    file: Path,
+    kernel: str | None,
+    device: Device | None,
+    include_dirs: Sequence[str | os.PathLike[str]],
+    defines: Mapping[str, str | None] | None,
+    options: Sequence[str],
+) -> Subject:
+    from kernprof.compile import compile_file
+    from kernprof.sim.program import load
+
+    if device is None:
+        raise UsageError("machine code is for one GPU: tell which with --gpu (a100, sm_86, ...)")
+    template = kernel is not None and "<" in kernel
+    made = compile_file(
+        file,
+        arch=device.arch.name,
+        include_dirs=include_dirs,
+        defines=defines,
+        options=options,
+        instantiate=[kernel] if template and kernel else [],
+    )
+    program = load(made.image)
+    symbol = made.lowered[kernel] if template and kernel else choose(program, kernel)
+    return Subject(program, symbol, gpu_of(device))
+
+
+def _cubin(image: bytes, kernel: str | None, device: Device | None) -> Subject:
+    from kernprof.sim.program import load
+
+    program = load(image)
+    if device is not None and device.arch.name != program.arch:
+        raise UsageError(
+            f"the machine code is for {program.arch}, {device.name} is {device.arch.name}; "
+            "compile it for that GPU, or leave --gpu out"
+        )
+    return Subject(program, choose(program, kernel), gpu_of(device) if device else None)
+
+
+def _report(file: Path, kernel: str | None, device: Device | None, launch: int | None) -> Subject:
+    from kernprof.reports import load as load_report
+    from kernprof.sim.program import load
+    from kernprof.stalls.group import select
+
+    if device is not None:
+        raise UsageError("the report tells the GPU; leave --gpu out")
+    chosen = select(load_report(file).profiles, kernel=kernel, launch=launch)
+    if len(chosen) > 1:
+        shown = "; ".join(f"{p.origin}: {p.kernel}" for p in chosen[:6])
+        raise UsageError(f"{len(chosen)} launches, choose one with --launch: {shown}")
+    profile = chosen[0]
+    if profile.code is None:
+        raise InputError(
+            f"{profile.origin}: the report holds no machine code; collect it with ncu "
+            "--section SourceCounters, or give the cubin"
+        )
+    if profile.grid is None or profile.block is None:
+        raise InputError(f"{profile.origin}: the report does not tell grid and block")
+    program = load(profile.code.cubin)
+    symbol = profile.mangled or ""
+    if symbol not in program.kernels:
+        symbol = choose(program, profile.kernel)
+    return Subject(
+        program=program,
+        symbol=symbol,
+        gpu=profile.gpu,
+        grid=(profile.grid.x, profile.grid.y, profile.grid.z),
+        block=(profile.block.x, profile.block.y, profile.block.z),
+        dynamic_shared_bytes=profile.shared_mem.dynamic_bytes or 0,
+        reference=profile,
+    )
+
+
+def gpu_of(device: Device) -> Gpu:
+    """Name a device as profiles do."""
+    return Gpu(device.name, device.arch.cc, device.sm_count)
+
+
+def choose(program: Program, wanted: str | None) -> str:
+    """Return the linker symbol of the kernel that a name means.
+
+    A whole match (symbol, demangled name, function name) goes before a part of one.
+
+    Raises
+    ------
+    UsageError
+        No kernel or several match; the message lists them.
+    """
+    names = {s: demangle(s) or s for s in program.kernels}
+    if wanted is None:
+        if len(names) == 1:
+            return next(iter(names))
+        raise UsageError(f"choose a kernel with --kernel: {_listed(names)}")
+    if wanted in names:
+        return wanted
+    rules = (
+        lambda full: full == wanted,
+        lambda full: function_name(full) == wanted,
+        lambda full: wanted in full,
+    )
+    for rule in rules:
+        found = [s for s, full in names.items() if rule(full)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            several = {s: names[s] for s in found}
+            raise UsageError(f"several kernels are named {wanted!r}: {_listed(several)}")
+    raise UsageError(
+        f"no kernel {wanted!r}; there are: {_listed(names)} (a template is compiled when its "
+        "arguments are given: 'name<int, 16>')"
+    )
+
+
+def _listed(names: Mapping[str, str]) -> str:
+    return ", ".join(list(names.values())[:12]) or "none"

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kernprof import main
+
+SAXPY = """extern "C" __global__ void saxpy(int n, float a, const float *x, float *y) {
+  int i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (i < n) y[i] = a * x[i] + y[i];
+}
+"""
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> list[str]:
+    (tmp_path / "k.cu").write_text(SAXPY)
+    given = ["n=int32:1000", "a=float32:2", "x=float32[1000]:arange", "y=float32[1000]:ones"]
+    start = ["predict", str(tmp_path / "k.cu"), "--gpu", "a100", "--grid", "4", "--block", "256"]
+    return start + [part for text in given for part in ("--arg", text)]
+
+
+def test_table_and_results(command: list[str], tmp_path: Path, capsys) -> None:
+    assert main([*command, "--out", f"y={tmp_path}/y.npy", "--lines"]) == 0
+    shown = capsys.readouterr()
+    assert (np.load(tmp_path / "y.npy") == 2 * np.arange(1000) + 1).all()
+    assert "predicted" in shown.out
+    assert "A100" in shown.out
+    assert "k.cu:3" in shown.out
+    assert "y.npy" in shown.err
+
+
+def test_json(command: list[str], capsys) -> None:
+    assert main([*command, "--format", "json", "--lines"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["schema"] == "kernprof/1"
+    profile = document["profiles"][0]
+    assert (profile["kernel"], profile["source"]) == ("saxpy", "predicted")
+    assert profile["cycles"] is None
+    assert profile["metrics"]["smsp__inst_executed.sum"] > 0
+    assert sum(row["Sectors"] for row in document["lines"]) == 375
+
+
+@pytest.mark.parametrize("fmt", ["csv", "md"])
+def test_other_formats(command: list[str], fmt: str, capsys) -> None:
+    assert main([*command, "--format", fmt]) == 0
+    assert "375" in (text := capsys.readouterr().out) or "250" in text
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "says"),
+    [
+        (["--grid", "0"], 2, "every extent"),
+        (["--grid", "1,1,1,1"], 2, "expected X"),
+        (["--out", "n=x.npy"], 2, "no array argument 'n'"),
+        (["--arg", "z=int32:1"], 2, "has 4 parameters, got 5"),
+        (["--gpu", "nothing"], 2, "GPU"),
+        (["--grid", "5", "--define", "n=1"], 3, "error"),
+        (["--launch", "1"], 2, "belongs to reports"),
+    ],
+)
+def test_errors(command: list[str], more: list[str], code: int, says: str, capsys) -> None:
+    assert main([*command, *more]) == code
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert says in shown.err
+    assert shown.err.startswith("kernprof: error: ")
+    assert shown.err.count("\n") == 1
+
+
+def test_faults_name_thread_and_line(command: list[str], capsys) -> None:
+    wrong = [part.replace("1000]:ones", "10]:ones") for part in command]
+    assert main(wrong) == 3
+    error = capsys.readouterr().err
+    assert "belongs to no allocation" in error
+    assert "k.cu:3" in error
