@@ -30,6 +30,11 @@ types: $(DEV)
 bench: $(DEV)
 	$(BIN)/python -m benchmarks
 
+# REPORTS is a folder with the public reports that validation/cases.toml lists.
+validate: $(DEV)
+	@test -n "$(REPORTS)" || { echo "make validate REPORTS=FOLDER: the reports of validation/cases.toml"; exit 2; }
+	$(BIN)/python -m validation "$(REPORTS)" -o docs/accuracy.md
+
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "kernprof needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 4; }

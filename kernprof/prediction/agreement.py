@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kernprof.profile import KernelProfile
+
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +22,7 @@ class Compared:
     report, predicted
         Values; of a table, the number of its instructions and of those that are equal.
     equal
-        Whether they are the same number.
+        Whether they are the same number; ratios and percentages, which reports round, within 1e-6.
     """
 
     metric: str
@@ -46,7 +49,13 @@ def _metrics(reference: KernelProfile, predicted: KernelProfile) -> Iterator[Com
             continue
         theirs, ours = reference.value(name), predicted.value(name)
         if theirs is not None and ours is not None:
-            yield Compared(name, theirs, ours, theirs == ours)
+            yield Compared(name, theirs, ours, _same(name, theirs, ours))
+
+
+def _same(name: str, theirs: float, ours: float) -> bool:
+    if name.endswith((".ratio", ".pct")):
+        return math.isclose(theirs, ours, rel_tol=_ROUNDING)
+    return theirs == ours
 
 
 def _tables(reference: KernelProfile, predicted: KernelProfile) -> Iterator[Compared]:
