@@ -22,6 +22,7 @@ ROWS = [
     {"compile", "library"},
     {"measure", "sim", "reports"},
     {"compare", "stalls", "paper", "sweep", "store", "layers", "health"},
+    {"prediction"},
     {"view"},
     {"cli"},
 ]

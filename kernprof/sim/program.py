@@ -19,6 +19,9 @@ from kernprof.sim.disasm import RawFunction, RawInstruction, disassemble
 from kernprof.sim.lines import SourceLine
 from kernprof.sim.operands import Immediate, Operand, Predicate, parse_operand, split_operands
 
+# Maxwell and Pascal: a control word, then three instructions.
+_BUNDLE_BYTES, _CONTROL_BYTES = 32, 8
+
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
@@ -185,6 +188,9 @@ def _instructions(
     found = []
     source = None
     for index, (line, word) in enumerate(zip(raw, words, strict=True)):
+        # A row of the line table may name the control word in front of a bundle.
+        if sm < 70 and word.offset % _BUNDLE_BYTES == _CONTROL_BYTES:
+            source = image.lines.get(word.offset - _CONTROL_BYTES, source)
         source = image.lines.get(word.offset, source)
         owner = [name for start, name in bounds if start <= word.offset]
         opcode, *modifiers = line.opcode.split(".")

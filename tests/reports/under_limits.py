@@ -7,6 +7,7 @@ of any kind is seen as a missing line and not as the end of the tests.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import json
 import resource
@@ -54,6 +55,10 @@ def run(path: Path) -> dict[str, object]:
 
 
 def serve(folder: Path) -> None:
+    # Loaded on first use otherwise: mapping a library late fails where an earlier input has left
+    # the allocator's address space full, which says nothing about the input at hand.
+    for name in ("zstandard", "google.protobuf"):
+        importlib.import_module(name)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     signal.signal(signal.SIGALRM, _alarm)
     for name in sys.stdin.read().splitlines():
