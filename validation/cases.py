@@ -44,7 +44,7 @@ class Case:
 
     digest: str
     kernel: str
-    grid: tuple[int, int, int]
+    grid: tuple[int, ...]
     repository: str
     path: str
     commit: str
@@ -55,10 +55,9 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A case and the launch of a report that it describes."""
+    """A case and the launch that it describes, which is the report's number ``launch``."""
 
     case: Case
-    file: Path
     launch: int
     profile: KernelProfile
 
@@ -99,8 +98,7 @@ def find(folder: Path, wanted: tuple[Case, ...]) -> Iterator[Found]:
             if profile.code is None or profile.grid is None:
                 continue
             digest = hashlib.sha256(profile.code.cubin).hexdigest()
-            grid = (profile.grid.x, profile.grid.y, profile.grid.z)
-            case = by_key.get((digest, profile.kernel, grid))
+            case = by_key.get((digest, profile.kernel, tuple(profile.grid)))
             if case is not None and case not in found:
-                found[case] = Found(case, file, launch, profile)
+                found[case] = Found(case, launch, profile)
     yield from (found[c] for c in wanted if c in found)

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from kernprof.errors import KernprofError
 from kernprof.prediction.agreement import Compared
 from kernprof.prediction.arguments import build
-from kernprof.prediction.run import predict
+from kernprof.prediction.run import execute
+from kernprof.prediction.subject import from_profile
 from validation.cases import Case, Found
 
 TOTAL = "smsp__inst_executed.sum"
-PER_INSTRUCTION = " (per instruction)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +45,19 @@ class Replay:
     @property
     def counters(self) -> tuple[Compared, ...]:
         """Whole-launch counters."""
-        return tuple(c for c in self.compared if not c.metric.endswith(PER_INSTRUCTION))
+        return tuple(c for c in self.compared if not c.per_instruction)
 
     @property
     def tables(self) -> tuple[Compared, ...]:
         """Per-instruction tables."""
-        return tuple(c for c in self.compared if c.metric.endswith(PER_INSTRUCTION))
+        return tuple(c for c in self.compared if c.per_instruction)
 
 
 def replay(found: Found) -> Replay:
     """Execute the machine code of a report's launch and compare."""
     started = time.monotonic()
     try:
-        done = predict(found.file, build(found.case.arguments), launch=found.launch)
+        done = execute(from_profile(found.profile), build(found.case.arguments))
     except KernprofError as error:
         return Replay(found.case, (), str(error), time.monotonic() - started)
     return Replay(found.case, done.agreement, None, time.monotonic() - started)
@@ -124,7 +124,7 @@ def _differences(r: Replay) -> list[str]:
     for c in r.compared:
         if c.equal:
             continue
-        if c.metric.endswith(PER_INSTRUCTION):
+        if c.per_instruction:
             found.append(f"`{c.metric}`: {c.predicted:,} of {c.report:,} instructions are equal")
         else:
             share = "" if c.difference_pct is None else f" ({c.difference_pct:+.3f} %)"

@@ -145,19 +145,19 @@ def _render(done: Prediction, fmt: Format, output: Path | None, *, lines: bool) 
     from kernprof.view.table import to_csv, to_markdown, to_terminal
 
     analysis = analyse(done.profile)
-    by_line = view.line_table(done.execution)
+    by_line = view.line_table(done.execution) if lines else None
     if fmt is Format.JSON:
         document = profiles_document([analysis])
         if done.agreement:
             document["agreement"] = view.agreement_record(done.agreement)
-        if lines:
+        if by_line is not None:
             document["lines"] = [
                 dict(zip(by_line.columns, row, strict=True)) for row in by_line.rows
             ]
         return dump(document)
     counts = view.agreement_table(done.agreement) if done.agreement else None
     tables = [counts or view.count_table(done.profile)]
-    if lines:
+    if by_line is not None:
         tables.append(by_line)
     if fmt is Format.CSV:
         return to_csv(tables[-1])

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from kernprof.profile import Gpu
+
 WARP_SIZE = 32
 """Threads per warp on every NVIDIA GPU so far (CUDA C++ Programming Guide, SIMT architecture)."""
 
@@ -115,6 +117,11 @@ class Device:
     dram_bandwidth_bytes_per_s: float | None = None
     dram_bytes: int | None = None
     l2_bytes: int | None = None
+
+    @property
+    def gpu(self) -> Gpu:
+        """The device as profiles name it."""
+        return Gpu(self.name, self.arch.cc, self.sm_count)
 
     @property
     def peak_fp32_flops_per_s(self) -> float | None:

@@ -13,7 +13,7 @@ from kernprof.devices.occupancy import Occupancy, occupancy, waves_per_sm
 from kernprof.devices.roofline import Bound, bound
 from kernprof.library import Geometry, KernelEntry, entry, source
 from kernprof.lowering.launch import Launch
-from kernprof.profile import Gpu, KernelProfile, MetricValue, SharedMemory, Source
+from kernprof.profile import KernelProfile, MetricValue, SharedMemory, Source
 
 _FILES_IN_MEMORY = 64
 
@@ -149,7 +149,7 @@ def profile_of(static: StaticLaunch, device: Device, origin: str) -> KernelProfi
         family=static.kernel.family,
         source=Source.STATIC,
         origin=origin,
-        gpu=Gpu(device.name, device.arch.cc, device.sm_count),
+        gpu=device.gpu,
         grid=static.geometry.grid,
         block=static.geometry.block,
         registers=static.registers,

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kernprof.profile import KernelProfile
+from kernprof.stalls.lines import base_address
 
 _ROUNDING = 1e-6
 
@@ -23,12 +24,15 @@ class Compared:
         Values; of a table, the number of its instructions and of those that are equal.
     equal
         Whether they are the same number; ratios and percentages, which reports round, within 1e-6.
+    per_instruction
+        Whether this is a table.
     """
 
     metric: str
     report: int | float
     predicted: int | float
     equal: bool
+    per_instruction: bool = False
 
     @property
     def difference_pct(self) -> float | None:
@@ -64,10 +68,7 @@ def _tables(reference: KernelProfile, predicted: KernelProfile) -> Iterator[Comp
         if theirs is None:
             continue
         everywhere = reference.instances.get("inst_executed", theirs)
-        addresses = [k for k in everywhere.keys if isinstance(k, int)]
-        if not addresses:
-            continue
-        base = min(addresses)
+        base = base_address(reference, [k for k in everywhere.keys if isinstance(k, int)])
         mine = dict(zip(ours.keys, ours.values, strict=True))
         pairs = [
             (v, mine[k - base])
@@ -76,4 +77,5 @@ def _tables(reference: KernelProfile, predicted: KernelProfile) -> Iterator[Comp
         ]
         same = sum(1 for a, b in pairs if a == b)
         if pairs:
-            yield Compared(f"{name} (per instruction)", len(pairs), same, same == len(pairs))
+            label = f"{name} (per instruction)"
+            yield Compared(label, len(pairs), same, same == len(pairs), per_instruction=True)

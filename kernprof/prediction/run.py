@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from kernprof.errors import UsageError
 from kernprof.prediction.agreement import Compared, compare
-from kernprof.prediction.arguments import DTYPES
 from kernprof.prediction.subject import Subject, load_subject
 from kernprof.profile import KernelProfile
 from kernprof.reports.names import demangle, function_name
@@ -121,21 +120,13 @@ def execute(
 
     from kernprof import sim
 
-    grid = subject.grid if grid is None else grid
-    block = subject.block if block is None else block
-    for what, extent in (("grid", grid), ("block", block)):
-        if extent is None:
-            raise UsageError(f"a launch needs its {what}: --{what} X,Y,Z")
-    assert grid is not None
-    assert block is not None
     if dynamic_shared is None:
         dynamic_shared = subject.dynamic_shared_bytes or 0
-    check_arguments(subject, args)
     done = sim.run(
         subject.program,
         subject.symbol,
-        grid,
-        block,
+        _extent("grid", grid, subject.grid),
+        _extent("block", block, subject.block),
         list(args.values()),
         dynamic_shared=dynamic_shared,
         workers=workers,
@@ -155,24 +146,8 @@ def execute(
     )
 
 
-def check_arguments(subject: Subject, args: Mapping[str, Argument]) -> None:
-    """Compare the number of arguments with the kernel's parameters.
-
-    Raises
-    ------
-    UsageError
-        They differ; the message has the size of each parameter.
-    """
-    parameters = subject.program.kernel(subject.symbol).image.parameters
-    if len(args) == len(parameters):
-        return
-    sizes = ", ".join(_meaning(p.size_bytes) for p in parameters) or "none"
-    raise UsageError(
-        f"{subject.symbol} has {len(parameters)} parameters, got {len(args)}; give them in their "
-        f"order with --arg (types: {', '.join(DTYPES[1:6])}, ...): {sizes}"
-    )
-
-
-def _meaning(size_bytes: int) -> str:
-    known = {8: "8 bytes (array, int64 or float64)", 4: "4 bytes (int32 or float32)"}
-    return known.get(size_bytes, f"{size_bytes} bytes")
+def _extent(what: str, given: Extent | None, told: Extent | None) -> Extent:
+    extent = told if given is None else given
+    if extent is None:
+        raise UsageError(f"a launch needs its {what}: --{what} X,Y,Z")
+    return extent

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kernprof.errors import InputError, UsageError
+from kernprof.errors import InputError, ReportError, UsageError
 from kernprof.profile import Gpu, KernelProfile
 from kernprof.reports.names import demangle, function_name
+from kernprof.reports.select import open_regular
 
 if TYPE_CHECKING:
     from kernprof.devices.model import Device
@@ -42,8 +43,8 @@ class Subject:
     program: Program
     symbol: str
     gpu: Gpu | None
-    grid: tuple[int, int, int] | None = None
-    block: tuple[int, int, int] | None = None
+    grid: tuple[int, ...] | None = None
+    block: tuple[int, ...] | None = None
     dynamic_shared_bytes: int | None = None
     reference: KernelProfile | None = None
 
@@ -91,11 +92,11 @@ def load_subject(
     if include_dirs or defines or options:
         raise UsageError(f"{file.name}: options of the compiler belong to {SOURCE_SUFFIXES[0]}")
     try:
-        with file.open("rb") as stream:
+        with open_regular(str(file)) as stream:
             head = stream.read(len(_ELF))
             image = head + stream.read(_MAX_CUBIN_BYTES) if head == _ELF else b""
-    except OSError as error:
-        raise InputError(f"{file}: can't be read ({error.strerror})") from None
+    except ReportError as error:
+        raise error.at(path=str(file)) from None
     if head == _ELF:
         return _cubin(image, kernel, device)
     return _report(file, kernel, device, launch)
@@ -125,7 +126,7 @@ def _source(
     )
     program = load(made.image)
     symbol = made.lowered[kernel] if template and kernel else choose(program, kernel)
-    return Subject(program, symbol, gpu_of(device))
+    return Subject(program, symbol, device.gpu)
 
 
 def _cubin(image: bytes, kernel: str | None, device: Device | None) -> Subject:
@@ -137,21 +138,36 @@ def _cubin(image: bytes, kernel: str | None, device: Device | None) -> Subject:
             f"the machine code is for {program.arch}, {device.name} is {device.arch.name}; "
             "compile it for that GPU, or leave --gpu out"
         )
-    return Subject(program, choose(program, kernel), gpu_of(device) if device else None)
+    return Subject(program, choose(program, kernel), device.gpu if device else None)
 
 
 def _report(file: Path, kernel: str | None, device: Device | None, launch: int | None) -> Subject:
-    from kernprof.reports import load as load_report
-    from kernprof.sim.program import load
+    from kernprof.reports import load
     from kernprof.stalls.group import select
 
     if device is not None:
         raise UsageError("the report tells the GPU; leave --gpu out")
-    chosen = select(load_report(file).profiles, kernel=kernel, launch=launch)
+    chosen = select(load(file).profiles, kernel=kernel, launch=launch)
     if len(chosen) > 1:
         shown = "; ".join(f"{p.origin}: {p.kernel}" for p in chosen[:6])
         raise UsageError(f"{len(chosen)} launches, choose one with --launch: {shown}")
-    profile = chosen[0]
+    return from_profile(chosen[0])
+
+
+def from_profile(profile: KernelProfile) -> Subject:
+    """Take the machine code and launch of a profile, which becomes the reference.
+
+    Raises
+    ------
+    InputError
+        It holds no machine code, or does not tell grid and block.
+    UsageError
+        Several kernels of the machine code have its name.
+    UnavailableError
+        No disassembler is installed.
+    """
+    from kernprof.sim.program import load
+
     if profile.code is None:
         raise InputError(
             f"{profile.origin}: the report holds no machine code; collect it with ncu "
@@ -167,16 +183,11 @@ def _report(file: Path, kernel: str | None, device: Device | None, launch: int |
         program=program,
         symbol=symbol,
         gpu=profile.gpu,
-        grid=(profile.grid.x, profile.grid.y, profile.grid.z),
-        block=(profile.block.x, profile.block.y, profile.block.z),
+        grid=tuple(profile.grid),
+        block=tuple(profile.block),
         dynamic_shared_bytes=profile.shared_mem.dynamic_bytes or 0,
         reference=profile,
     )
-
-
-def gpu_of(device: Device) -> Gpu:
-    """Name a device as profiles do."""
-    return Gpu(device.name, device.arch.cc, device.sm_count)
 
 
 def choose(program: Program, wanted: str | None) -> str:

@@ -141,7 +141,7 @@ def candidate(path: str, limits: Limits) -> Iterator[Candidate]:
             head = buffer.read(HEAD_BYTES)
             yield Candidate(Path(path), head, size, Path(buffer.name))
         return
-    with _open_regular(path) as file:
+    with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size > limits.file_bytes:
             raise LimitExceededError(f"{size} bytes; the limit is {limits.file_bytes}")
@@ -149,7 +149,14 @@ def candidate(path: str, limits: Limits) -> Iterator[Candidate]:
     yield Candidate(Path(path), head, size)
 
 
-def _open_regular(path: str) -> BinaryIO:
+def open_regular(path: str) -> BinaryIO:
+    """Open a regular file for reading, and never wait for one that is something else.
+
+    Raises
+    ------
+    ReportError
+        Missing, not a regular file, or not permitted.
+    """
     try:
         # Without O_NONBLOCK, opening a FIFO that nobody writes to would wait for ever.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))

@@ -145,6 +145,7 @@ def run(
     LaunchFaultError
         The kernel accessed memory that it must not, or can't go on.
     """
+    _check_arguments(program.kernel(kernel), args)
     compiled = compile_kernel(program, kernel)
     grid3 = _extent(grid, "grid")
     block3 = _extent(block, "block")
@@ -175,6 +176,18 @@ def _extent(value: Sequence[int] | int, what: str) -> tuple[int, int, int]:
     return x, y, z
 
 
+def _check_arguments(kernel: Kernel, args: Sequence[Argument]) -> None:
+    parameters = kernel.image.parameters
+    if len(args) == len(parameters):
+        return
+    known = {8: "8 bytes (array, int64 or float64)", 4: "4 bytes (int32 or float32)"}
+    sizes = [known.get(p.size_bytes, f"{p.size_bytes} bytes") for p in parameters]
+    raise UsageError(
+        f"{kernel.name} has {len(parameters)} parameters, got {len(args)}; give them in their "
+        f"order (--arg on the command line): {', '.join(sizes) or 'none'}"
+    )
+
+
 def _check_limits(kernel: Kernel, block: tuple[int, int, int], dynamic_shared: int) -> None:
     threads = block[0] * block[1] * block[2]
     if threads > _MAX_THREADS:
@@ -201,10 +214,6 @@ def _memory(
     block: tuple[int, int, int],
 ) -> _Memory:
     image = kernel.image
-    if len(args) != len(image.parameters):
-        raise UsageError(
-            f"{kernel.name} has {len(image.parameters)} parameters, got {len(args)} arguments"
-        )
     entries: list[tuple[int, int, int, bool]] = []
     known: dict[tuple[int, int], int] = {}
     address = _FIRST_ADDRESS

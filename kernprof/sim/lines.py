@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +54,18 @@ def source_lines(elf: Any, section: int, symbols: tuple[Symbol, ...]) -> dict[in
                 found[offset] = line
         at = end
     return found
+
+
+def rows_at(rows: Mapping[int, SourceLine], offsets: Iterable[int]) -> Iterator[SourceLine | None]:
+    """Give each offset the last row of a line table at or before it, or None before the first.
+
+    A row holds until the next one. It may stand at no instruction: on Maxwell and Pascal at the
+    control word in front of a bundle.
+    """
+    starts = sorted(rows)
+    for offset in offsets:
+        count = bisect_right(starts, offset)
+        yield rows[starts[count - 1]] if count else None
 
 
 class _Cursor:

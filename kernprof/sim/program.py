@@ -16,11 +16,8 @@ from kernprof.errors import CubinError, UnknownNameError
 from kernprof.sim.control import ControlCode, encodings, instruction_bytes
 from kernprof.sim.cubin import CubinImage, KernelImage, read_cubin
 from kernprof.sim.disasm import RawFunction, RawInstruction, disassemble
-from kernprof.sim.lines import SourceLine
+from kernprof.sim.lines import SourceLine, rows_at
 from kernprof.sim.operands import Immediate, Operand, Predicate, parse_operand, split_operands
-
-# Maxwell and Pascal: a control word, then three instructions.
-_BUNDLE_BYTES, _CONTROL_BYTES = 32, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,12 +183,8 @@ def _instructions(
         (start, name) for name, (start, size) in image.functions.items() if start or size
     )
     found = []
-    source = None
-    for index, (line, word) in enumerate(zip(raw, words, strict=True)):
-        # A row of the line table may name the control word in front of a bundle.
-        if sm < 70 and word.offset % _BUNDLE_BYTES == _CONTROL_BYTES:
-            source = image.lines.get(word.offset - _CONTROL_BYTES, source)
-        source = image.lines.get(word.offset, source)
+    sources = rows_at(image.lines, (word.offset for word in words))
+    for index, (line, word, source) in enumerate(zip(raw, words, sources, strict=True)):
         owner = [name for start, name in bounds if start <= word.offset]
         opcode, *modifiers = line.opcode.split(".")
         text = " ".join(x for x in (line.predicate, line.opcode, line.operands) if x)

@@ -10,6 +10,7 @@ from kernprof.errors import CubinError
 from kernprof.profile import Instruction, MachineCode
 from kernprof.sim.cubin import read_cubin
 from kernprof.sim.disasm import RawFunction, disassemble
+from kernprof.sim.lines import rows_at
 
 _FUNCTION = 2
 """ELF symbol type STT_FUNC."""
@@ -62,10 +63,8 @@ def instructions(code: MachineCode) -> Sequence[Instruction]:
     if kernel is None:
         return found
     located = []
-    position = None
-    for instruction in found:
-        # A row of the line table holds until the next one.
-        position = kernel.lines.get(instruction.offset + function.start, position)
+    positions = rows_at(kernel.lines, (i.offset + function.start for i in found))
+    for instruction, position in zip(found, positions, strict=True):
         if position is not None:
             instruction = replace(instruction, file=position.file, line=position.line)
         located.append(instruction)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from kernprof.metrics.stall_reasons import ClassMap, Family, StallClass, families, lookup
@@ -82,7 +82,7 @@ def instruction_table(
     total = sum(sum(reasons.values()) for reasons in samples.values())
     executed = _by_address(profile, "inst_executed")
     threads = _by_address(profile, "thread_inst_executed")
-    base = _base_address(profile, samples.keys() | executed.keys())
+    base = base_address(profile, samples.keys() | executed.keys())
     known: dict[int, Instruction] = {}
     if profile.code is not None and disassemble is not None:
         known = {instruction.offset: instruction for instruction in disassemble(profile.code)}
@@ -169,7 +169,16 @@ def _by_address(profile: KernelProfile, metric: str) -> dict[int, float]:
     }
 
 
-def _base_address(profile: KernelProfile, addresses: set[int]) -> int:
+def base_address(profile: KernelProfile, addresses: Collection[int]) -> int:
+    """Return the address of a launch's first instruction, 0 where there are none.
+
+    Parameters
+    ----------
+    profile
+        The launch.
+    addresses
+        Keys of its per-instruction tables.
+    """
     if profile.code is not None and profile.code.base_address is not None:
         return profile.code.base_address
     # Without the function's load address its lowest instruction is taken for the first one.

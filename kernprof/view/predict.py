@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from kernprof.devices.model import WARP_SIZE
 from kernprof.prediction.agreement import Compared
 from kernprof.profile import KernelProfile
 from kernprof.view.table import Cell, Table
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
     from kernprof.sim.execute import Execution
 
 _EXACT = "Predicted: the counts are exact."
-
-
 MISSING = (
     "n/a: cycles, throughput, achieved occupancy and stall reasons are not predicted yet; "
     "measure them with Nsight Compute on a GPU."
@@ -82,7 +81,7 @@ def line_table(execution: Execution) -> Table:
         for column, values in enumerate(counted):
             row[column] += int(values[i.index])
     rows: list[list[Cell]] = [
-        [place, row[0], row[1] / (32 * row[0]) * 100, *row[2:]]
+        [place, row[0], row[1] / (WARP_SIZE * row[0]) * 100, *row[2:]]
         for place, row in sorted(sums.items(), key=lambda item: -item[1][0])
         if row[0]
     ]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -129,6 +130,13 @@ def test_cubins(source: Path, tmp_path: Path) -> None:
         kernprof.predict(path, [x], grid=1, block=1)
 
 
+def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for name, says in (("pipe", "pipe or socket"), (".", "a directory"), ("none", "no such file")):
+        with pytest.raises(InputError, match=says):
+            load_subject(tmp_path / name)
+
+
 def kernprof_device(name: str) -> object:
     from kernprof.devices import find
 
@@ -149,7 +157,9 @@ def test_agreement_finds_what_differs() -> None:
     keys = [k + 0x7F00 for k in table.keys]
     moved = {"inst_executed": InstanceTable(keys, [2, *table.values[1:]])}
     metrics = {**ours.metrics, "smsp__inst_executed.sum": 100}
-    found = {c.metric: c for c in compare(replace(ours, metrics=metrics, instances=moved), ours)}
+    code = replace(ours.code, base_address=0x7F00)
+    theirs = replace(ours, metrics=metrics, instances=moved, code=code)
+    found = {c.metric: c for c in compare(theirs, ours)}
     total = found["smsp__inst_executed.sum"]
     assert not total.equal
     assert total.difference_pct == pytest.approx(total.predicted - 100)
