@@ -13,7 +13,7 @@ from kernprof.view.table import Cell, Table
 if TYPE_CHECKING:
     from kernprof.sim.execute import Execution
 
-_EXACT = "Predicted: the counts are exact."
+_COUNTED = "Predicted: counted while the machine code ran; docs/accuracy.md compares with hardware."
 MISSING = (
     "n/a: cycles, throughput, achieved occupancy and stall reasons are not predicted yet; "
     "measure them with Nsight Compute on a GPU."
@@ -23,7 +23,7 @@ MISSING = (
 def count_table(profile: KernelProfile) -> Table:
     """Return every metric of a predicted launch."""
     rows = [(name, _plain(profile.value(name))) for name in sorted(profile.metrics)]
-    return Table(f"{profile.kernel}: counts", ("Metric", "Predicted"), rows, (_EXACT,))
+    return Table(f"{profile.kernel}: counts", ("Metric", "Predicted"), rows, (_COUNTED,))
 
 
 def agreement_table(compared: Sequence[Compared]) -> Table:
@@ -97,5 +97,5 @@ def line_table(execution: Execution) -> Table:
             "Bank conflicts",
         ),
         rows,
-        (_EXACT,),
+        (_COUNTED,),
     )
