@@ -27,6 +27,8 @@ from kernprof.sim.memory import (
     each_lane,
     pointer,
 )
+from kernprof.sim.tracing import Access as TraceAccess
+from kernprof.sim.tracing import note_lines, note_shared
 
 _VECTOR_ALIGN = 64
 
@@ -214,6 +216,7 @@ class _Access:
             kit.add_to(pointer(kit, self.context, "wavefronts"), slot, total.zext(I64))
             more = (total - groups).zext(I64)
             kit.add_to(pointer(kit, self.context, "conflicts"), slot, more)
+            note_shared(kit, self.helpers, self.context, self.instruction, found)
             return
         if self.space == LOCAL:
             # Local memory interleaves the 32 lanes word by word, so that equal addresses are
@@ -226,11 +229,22 @@ class _Access:
                 sector = (where + 128 * word) >> 5
                 found = self.helpers.call(kit, self.helpers.distinct(), sector, self.mask)
                 kit.add_to(touched, 0, found)
+                note_lines(
+                    kit,
+                    self.helpers,
+                    self.context,
+                    self.instruction,
+                    sector,
+                    self.mask,
+                    TraceAccess.LOCAL,
+                )
             count = kit.load(I32, touched)
         else:
             count = distinct_pieces(self.helpers, kit, self.address, self.mask, SECTOR_BYTES)
             lines = distinct_pieces(self.helpers, kit, self.address, self.mask, LINE_BYTES)
             kit.add_to(pointer(kit, self.context, "lines"), slot, lines.zext(I64))
+            sector = self.address >> 5
+            note_lines(kit, self.helpers, self.context, self.instruction, sector, self.mask)
         kit.add_to(pointer(kit, self.context, "sectors"), slot, count.zext(I64))
 
     def _move(self, base: Value, offset: Value, mask: Value) -> None:

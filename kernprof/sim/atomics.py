@@ -27,6 +27,7 @@ from kernprof.sim.memory import (
     distinct_pieces,
     each_lane,
 )
+from kernprof.sim.tracing import note_atomic, note_shared
 
 OPERATIONS = ("ADD", "MIN", "MAX", "INC", "DEC", "AND", "OR", "XOR", "EXCH", "CAS")
 _TINY = 0x00800000
@@ -102,6 +103,12 @@ def _count(
             counts = kit.load(PTR, context, offset_of(Context, field), align=8)
             found = distinct_pieces(helpers, kit, address, mask, size)
             kit.add_to(counts, slot, found.zext(I64))
+        note_atomic(kit, helpers, context, instruction, address, mask)
+    else:
+        distinct = helpers.call(kit, helpers.distinct(), address.zext(I64), mask)
+        # Lanes on one word go one after another.
+        passes = kit.popcount(mask) - distinct + 1
+        note_shared(kit, helpers, context, instruction, passes | (1 << 16))
 
 
 def _map_global(

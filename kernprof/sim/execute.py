@@ -11,7 +11,7 @@ import ctypes
 import os
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from kernprof.sim.layout import (
     warp_bytes,
 )
 from kernprof.sim.program import Kernel, Program
+from kernprof.sim.recording import Trace, TraceBudget, record
 from kernprof.sim.site import launch_constants
 
 _FIRST_ADDRESS = 0x7F00_0000_0000
@@ -75,6 +76,8 @@ class Execution:
         Content of the cubin's global variables afterwards, by name.
     notes
         What a reader of the counts must know.
+    trace
+        What the first blocks' warps did, where it was asked for.
     """
 
     program: Program
@@ -95,6 +98,7 @@ class Execution:
     divergent: np.ndarray
     globals: Mapping[str, bytes]
     notes: tuple[str, ...] = ()
+    trace: Trace | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,7 @@ def run(
     *,
     dynamic_shared: int = 0,
     workers: int | None = None,
+    trace: TraceBudget | None = None,
 ) -> Execution:
     """Execute a kernel launch.
 
@@ -135,6 +140,8 @@ def run(
     workers
         Threads of the host; by default one per processor. A kernel with atomics on global memory
         runs on one, so that results and counts can be repeated.
+    trace
+        Trace the first blocks for the timing model, about so much.
 
     Raises
     ------
@@ -161,11 +168,17 @@ def run(
         _Worker(compiled, memory, grid3, block3, dynamic_shared)
         for _ in range(min(count, -(-blocks // _CHUNK_BLOCKS)))
     ]
-    _drive(compiled, states, blocks)
+    traced = None
+    if trace is not None:
+        first = states[0]
+        traced = record(compiled, first.context, first.counters["block_executed"], blocks, trace)
+    if not any(s.context.fault_kind for s in states):
+        _drive(compiled, states, traced.blocks if traced else 0, blocks)
     for state in states:
         if state.context.fault_kind:
             raise fault_error(compiled, state.context, block3)
-    return _execution(compiled, states, memory, program, grid3, block3, dynamic_shared)
+    made = _execution(compiled, states, memory, program, grid3, block3, dynamic_shared)
+    return replace(made, trace=traced)
 
 
 def _extent(value: Sequence[int] | int, what: str) -> tuple[int, int, int]:
@@ -366,11 +379,11 @@ def _aligned(size: int) -> np.ndarray:
     return raw[start : start + size]
 
 
-def _drive(compiled: CompiledKernel, states: list[_Worker], blocks: int) -> None:
-    """Hand out blocks in chunks; a fault stops everyone."""
+def _drive(compiled: CompiledKernel, states: list[_Worker], first: int, blocks: int) -> None:
+    """Hand out blocks from ``first`` on in chunks; a fault stops everyone."""
     lock = threading.Lock()
-    following = 0
-    chunk = max(1, min(_CHUNK_BLOCKS, -(-blocks // (4 * len(states)))))
+    following = first
+    chunk = max(1, min(_CHUNK_BLOCKS, -(-(blocks - first) // (4 * len(states)))))
     failed = threading.Event()
 
     def work(state: _Worker) -> None:

@@ -88,6 +88,8 @@ class Context(ctypes.Structure):
         ("fault_warp", ctypes.c_uint32),
         ("fault_address", ctypes.c_uint64),
         ("fuel", ctypes.c_uint64),
+        ("trace_table", ctypes.c_uint64),
+        ("trace", ctypes.c_uint64),
     )
 
 

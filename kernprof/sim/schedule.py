@@ -19,6 +19,7 @@ from kernprof.sim.layout import (
     offset_of,
 )
 from kernprof.sim.memory import FULL, LANES32, Helpers
+from kernprof.sim.tracing import point_at_warp
 
 FUEL_SLICE = 1 << 16
 MAX_SLICES = 1 << 17
@@ -119,6 +120,7 @@ class _Runner:
         kit = self.kit
         kit.store(index.trunc(I32), self.context, offset_of(Context, "current_warp"))
         kit.store(kit.i64(FUEL_SLICE), self.context, offset_of(Context, "fuel"), align=8)
+        point_at_warp(kit, self.context, index)
         result = Value(kit, kit.ir.call(self.step, [self.context.raw, warp.raw]))
         with kit.when(result.eq(StepResult.FAULT), likely=False):
             kit.ir.ret(kit.i32(1).raw)

@@ -38,6 +38,7 @@ from kernprof.sim.ops_memory import MEMORY
 from kernprof.sim.ops_warp import WARP
 from kernprof.sim.program import Instruction, Kernel, target_of
 from kernprof.sim.site import Refused, Site
+from kernprof.sim.tracing import note_block
 
 SEMANTICS: Mapping[str, Semantics] = MappingProxyType({**INTEGER, **FLOAT, **WARP, **MEMORY})
 _FAULTING = frozenset(MEMORY)
@@ -148,6 +149,7 @@ class _Translator:
         slot = 8 * block.number
         kit.add_to(self._pointer("block_executed"), slot, kit.i64(1))
         kit.add_to(self._pointer("block_threads"), slot, kit.popcount(active).zext(I64))
+        note_block(kit, self.helpers, self.context, block.number)
         can_fault = any(i.opcode in _FAULTING for i in block.instructions)
         for instruction in block.instructions[:-1]:
             self._emit(instruction, active)
