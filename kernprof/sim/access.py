@@ -234,7 +234,7 @@ class _Access:
                     self.helpers,
                     self.context,
                     self.instruction,
-                    sector,
+                    where + 128 * word,
                     self.mask,
                     TraceAccess.LOCAL,
                 )
@@ -243,8 +243,17 @@ class _Access:
             count = distinct_pieces(self.helpers, kit, self.address, self.mask, SECTOR_BYTES)
             lines = distinct_pieces(self.helpers, kit, self.address, self.mask, LINE_BYTES)
             kit.add_to(pointer(kit, self.context, "lines"), slot, lines.zext(I64))
-            sector = self.address >> 5
-            note_lines(kit, self.helpers, self.context, self.instruction, sector, self.mask)
+            note_lines(
+                kit,
+                self.helpers,
+                self.context,
+                self.instruction,
+                self.address,
+                self.mask,
+                TraceAccess.GLOBAL,
+                self.size,
+                store=self.is_store,
+            )
         kit.add_to(pointer(kit, self.context, "sectors"), slot, count.zext(I64))
 
     def _move(self, base: Value, offset: Value, mask: Value) -> None:

@@ -27,7 +27,7 @@ from kernprof.sim.memory import (
     distinct_pieces,
     each_lane,
 )
-from kernprof.sim.tracing import note_atomic, note_shared
+from kernprof.sim.tracing import Access, note_lines, note_shared
 
 OPERATIONS = ("ADD", "MIN", "MAX", "INC", "DEC", "AND", "OR", "XOR", "EXCH", "CAS")
 _TINY = 0x00800000
@@ -103,7 +103,7 @@ def _count(
             counts = kit.load(PTR, context, offset_of(Context, field), align=8)
             found = distinct_pieces(helpers, kit, address, mask, size)
             kit.add_to(counts, slot, found.zext(I64))
-        note_atomic(kit, helpers, context, instruction, address, mask)
+        note_lines(kit, helpers, context, instruction, address, mask, Access.ATOMIC)
     else:
         distinct = helpers.call(kit, helpers.distinct(), address.zext(I64), mask)
         # Lanes on one word go one after another.

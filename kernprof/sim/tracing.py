@@ -5,10 +5,12 @@ that the warp entered; what follows until the next one are the memory accesses o
 in order, those of no lane left out. An access is a head word and its pieces::
 
     head     1 << 31 | Access << 28 | pieces << 20 | index of the instruction
-    pieces   GLOBAL  one word a 128-byte line: low 28 bits of its number << 4 | mask of its sectors
-             LOCAL   the same; lines count 4-byte words of the threads' local memory
-             SHARED  one word: lane groups << 16 | passes
-             ATOMIC  one word: lanes << 16 | lanes in its busiest sector, then lines as GLOBAL
+    pieces   SHARED  one word: lane groups << 16 | passes
+             GLOBAL  the same word, as if the addresses were in shared memory (the first-level cache
+                     keeps its data in the same banks), then a word a 128-byte line:
+                     low 28 bits of its number << 4 | mask of its sectors
+             LOCAL   such line words only; lines count 4-byte words of the threads' local memory
+             ATOMIC  one word: lanes << 16 | lanes in its busiest sector, then line words
 
 A stretch that is full takes no more: the trace is then a beginning of what the warp did.
 """
@@ -61,21 +63,25 @@ def note_lines(
     helpers: Helpers,
     context: Value,
     instruction: Value,
-    sectors: Value,
+    address: Value,
     mask: Value,
-    kind: Access = Access.GLOBAL,
+    kind: Access,
+    size: int = 4,
+    *,
+    store: bool = False,
 ) -> None:
-    """Emit: an access that touches 32-byte sectors, given by number for each lane."""
+    """Emit: an access of ``size`` bytes a lane at addresses outside of shared memory."""
     cursor = pointer(kit, context, "trace")
     with kit.when(_is_on(kit, cursor), likely=False):
-        helpers.call(kit, _put_lines(helpers, kind), cursor, instruction, sectors.zext(I64), mask)
-
-
-def note_atomic(
-    kit: Kit, helpers: Helpers, context: Value, instruction: Value, address: Value, mask: Value
-) -> None:
-    """Emit: an atomic on global memory."""
-    note_lines(kit, helpers, context, instruction, address >> 5, mask, Access.ATOMIC)
+        load = kit.i32(0)
+        if kind is Access.GLOBAL:
+            low = address.trunc(I32)
+            load = helpers.call(kit, helpers.passes(size, store=store), low, mask)
+        elif kind is Access.ATOMIC:
+            busiest = helpers.call(kit, _busiest(helpers), address >> 5, mask)
+            load = busiest | (kit.popcount(mask) << 16)
+        sectors = address >> 5
+        helpers.call(kit, _put_lines(helpers, kind), cursor, instruction, sectors, mask, load)
 
 
 def _is_on(kit: Kit, cursor: Value) -> Value:
@@ -126,13 +132,13 @@ def _put_pair(helpers: Helpers) -> ir.Function:
 
 
 def _put_lines(helpers: Helpers, kind: Access) -> ir.Function:
-    """``(cursor, instruction, <32 x i64> sectors, mask)``: a word for each line touched."""
+    """``(cursor, instruction, <32 x i64> sectors, mask, load)``: a word for each line touched."""
     name = f"trace_{kind.name.lower()}"
-    made, fresh = helpers.function(name, ir.VoidType(), [PTR, I32, LANES64, I32])
+    made, fresh = helpers.function(name, ir.VoidType(), [PTR, I32, LANES64, I32, I32])
     if not fresh:
         return made
     kit = Kit(helpers.module, made)
-    cursor, instruction, sectors, mask = (Value(kit, a) for a in made.args)
+    cursor, instruction, sectors, mask, load = (Value(kit, a) for a in made.args)
     with kit.when(mask.eq(0)):
         kit.ir.ret_void()
     place = _room(kit, cursor)
@@ -143,8 +149,7 @@ def _put_lines(helpers: Helpers, kind: Access) -> ir.Function:
     left, size = kit.slot(I32), kit.slot(I64)
     kit.store(mask, left)
     kit.store(kit.i64(4), size, align=8)
-    if kind is Access.ATOMIC:
-        load = helpers.call(kit, _busiest(helpers), sectors, mask) | (kit.popcount(mask) << 16)
+    if kind is not Access.LOCAL:
         kit.store(load, place, 4)
         kit.store(kit.i64(8), size, align=8)
     with kit.loop(lambda: kit.load(I32, left).ne(0)):

@@ -66,8 +66,9 @@ def tally(execution: sim.Execution, trace: Trace) -> dict[str, Counter[int]]:
         if kind == Access.SHARED:
             found["waves"][index] += body[0] & 0xFFFF
             continue
-        if kind == Access.ATOMIC:
-            found["atomics"][index] += body.pop(0) >> 16
+        if kind != Access.LOCAL:
+            first = body.pop(0)
+            found["atomics"][index] += (first >> 16) * (kind == Access.ATOMIC)
         found["sectors"][index] += sum((piece & 15).bit_count() for piece in body)
         if kind != Access.LOCAL:
             found["lines"][index] += len(body)
