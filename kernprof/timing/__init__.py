@@ -1,0 +1,28 @@
+"""Cycles and stall reasons without a GPU: a model of the SMs and their memory, driven by traces."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kernprof._lazy import exports
+
+if TYPE_CHECKING:
+    from kernprof.timing.simulate import Timing, WhatIf, simulate
+
+__all__ = ["Timing", "WhatIf", "simulate"]
+
+_HOMES = {
+    "Timing": "kernprof.timing.simulate",
+    "WhatIf": "kernprof.timing.simulate",
+    "simulate": "kernprof.timing.simulate",
+}
+
+_lookup, _names = exports(__name__, _HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    return _lookup(name)
+
+
+def __dir__() -> list[str]:
+    return _names()

@@ -1,0 +1,132 @@
+// The whole GPU: blocks go to SMs, SMs run in short slices of time so that what they share sees
+// their requests nearly in order.
+
+#include <algorithm>
+#include <memory>
+
+#include "sm.h"
+
+namespace kernprof {
+namespace {
+
+constexpr Cycle kSlice = 16;
+constexpr Cycle kSampleEvery = 256;
+
+class Gpu {
+ public:
+  Gpu(const Config& config, const Launch& launch, Result& result, std::int64_t* stalls)
+      : config_(config), result_(result), memory_(config, result) {
+    for (std::int64_t number = 0; number < config.sm_count; ++number)
+      sms_.push_back(std::make_unique<Sm>(static_cast<int>(number), config, launch, memory_,
+                                          result, stalls));
+  }
+
+  void run(std::int64_t* sample_cycles, std::int64_t* sample_issued, std::int64_t room) {
+    fill();
+    Cycle now = config_.launch_latency;
+    Cycle next_sample = 0, gap = kSampleEvery;
+    bool stopped = false;
+    while (true) {
+      Cycle soonest = kNever;
+      for (const auto& sm : sms_) soonest = std::min(soonest, sm->next_event());
+      if (soonest >= kNever) {
+        bool opened = false;
+        for (const auto& sm : sms_)
+          if (!sm->idle()) opened = sm->open_barriers(now) || opened;
+        if (!opened) break;
+        continue;
+      }
+      now = std::max(now, soonest) / kSlice * kSlice + kSlice;
+      std::int64_t dry = 0, warps = 0;
+      for (const auto& sm : sms_) {
+        sm->run(now);
+        for (Cycle when = sm->take_freed(); when != kNever; when = sm->take_freed())
+          stopped = !refill(*sm, now) || stopped;
+        dry += sm->dry();
+        warps += sm->resident_warps();
+      }
+      if (now >= next_sample) {
+        if (result_.samples == room) {  // every second point goes, and fewer come from now on
+          for (std::int64_t k = 0; k < room / 2; ++k) {
+            sample_cycles[k] = sample_cycles[2 * k + 1];
+            sample_issued[k] = sample_issued[2 * k + 1];
+          }
+          result_.samples = room / 2;
+          gap *= 2;
+        }
+        sample_cycles[result_.samples] = now;
+        sample_issued[result_.samples++] = result_.issued;
+        next_sample = now + gap;
+      }
+      // The trace is used up where a fiftieth of the warps have reached its end.
+      if (dry * 50 > warps + dry) stopped = true;
+      if (stopped || now > config_.max_cycles) {
+        stopped = true;
+        break;
+      }
+    }
+    Cycle end = 0;
+    for (const auto& sm : sms_) end = std::max(end, sm->last_leave());
+    if (stopped) end = now;
+    for (const auto& sm : sms_) {
+      sm->settle(end);
+      result_.sm_active_cycles += sm->active_cycles(end);
+    }
+    result_.cycles = end;
+    result_.finished = !stopped && next_ == config_.blocks_total;
+  }
+
+ private:
+  // The first wave goes out breadth first, a block a cycle or so.
+  void fill() {
+    Cycle when = config_.launch_latency;
+    for (std::int64_t round = 0; round < config_.blocks_per_sm; ++round) {
+      for (const auto& sm : sms_) {
+        if (next_ >= config_.blocks_traced) return;
+        sm->place(next_++, when);
+        when += config_.block_interval;
+      }
+    }
+  }
+
+  // A block takes the place of one that left in the slice of time before `when`. False where it
+  // should come but was not traced.
+  bool refill(Sm& sm, Cycle when) {
+    if (next_ >= config_.blocks_traced) return next_ >= config_.blocks_total;
+    sm.place(next_++, when);
+    return true;
+  }
+
+  const Config& config_;
+  Result& result_;
+  SharedMemorySystem memory_;
+  std::vector<std::unique_ptr<Sm>> sms_;
+  std::int64_t next_ = 0;
+};
+
+}  // namespace
+}  // namespace kernprof
+
+extern "C" int kernprof_simulate(const kernprof::Config* config, const kernprof::Insn* insns,
+                                 const std::int32_t* block_first, const std::int32_t* block_size,
+                                 const std::uint32_t* words, const std::int64_t* starts,
+                                 const std::uint8_t* complete, std::int64_t* stalls,
+                                 std::int64_t* sample_cycles, std::int64_t* sample_issued,
+                                 std::int64_t room, kernprof::Result* result) {
+  try {
+    const kernprof::Launch launch{insns, block_first, block_size, words, starts, complete};
+    *result = kernprof::Result{};
+    kernprof::Gpu gpu(*config, launch, *result, stalls);
+    gpu.run(sample_cycles, sample_issued, room);
+    return 0;
+  } catch (...) {
+    return 1;
+  }
+}
+
+extern "C" int kernprof_sizes(int what) {
+  return what == 0   ? static_cast<int>(sizeof(kernprof::Config))
+         : what == 1 ? static_cast<int>(sizeof(kernprof::Insn))
+         : what == 2 ? static_cast<int>(sizeof(kernprof::Result))
+                     : static_cast<int>(kernprof::kReasons);
+}

@@ -1,0 +1,104 @@
+// What all SMs share: the second-level cache and DRAM.
+#pragma once
+
+#include <array>
+
+#include "resources.h"
+
+namespace kernprof {
+
+class SharedMemorySystem {
+ public:
+  SharedMemorySystem(const Config& config, Result& result)
+      : config_(config),
+        result_(result),
+        cache_(config.caches ? config.l2_bytes : 0, config.l2_ways),
+        rate_(config.l2_sectors),
+        dram_(config.dram_sectors) {}
+
+  // Sectors of one line are read from `start` on; returns when the last is back at the SM.
+  Cycle read(std::uint32_t line, unsigned sectors, Cycle start) {
+    const int count = __builtin_popcount(sectors);
+    result_.l2_sectors += count;
+    result_.l2_read_sectors += count;
+    const Cycle delay = rate_.take(start, count) - start;
+    int dirty = 0;
+    Cache::Line* entry = cache_.claim(line, &dirty);
+    write_back(dirty, start);
+    Cycle latest = start + delay + config_.l2_latency;
+    for (unsigned sector = 0; sector < 4; ++sector) {
+      if (!(sectors >> sector & 1)) continue;
+      if (entry && entry->valid >> sector & 1) {
+        ++result_.l2_hits;
+        latest = std::max(latest, entry->ready[sector]);
+        continue;
+      }
+      const unsigned group = static_cast<unsigned>(config_.fetch_sectors);
+      const unsigned first = sector / group * group;
+      int missing = 0;
+      for (unsigned s = first; s < first + group; ++s)
+        missing += !(entry && entry->valid >> s & 1) && (s == sector || entry);
+      result_.dram_read_sectors += missing;
+      const Cycle arrival = start + delay;
+      const Cycle ready = dram_.take(arrival, missing) + config_.dram_latency;
+      if (entry) {
+        for (unsigned s = first; s < first + group; ++s) {
+          if (entry->valid >> s & 1) continue;
+          entry->valid |= 1u << s;
+          entry->ready[s] = ready;
+        }
+      }
+      latest = std::max(latest, ready);
+    }
+    return latest;
+  }
+
+  // Sectors of one line are written; returns when the cache has taken them.
+  Cycle write(std::uint32_t line, unsigned sectors, Cycle start) {
+    const int count = __builtin_popcount(sectors);
+    result_.l2_sectors += count;
+    result_.l2_write_sectors += count;
+    result_.l2_hits += count;  // a write always finds its place
+    const Cycle done = rate_.take(start, count);
+    int dirty = 0;
+    Cache::Line* entry = cache_.claim(line, &dirty);
+    write_back(dirty, start);
+    if (!entry) {
+      result_.dram_write_sectors += count;
+      dram_.take(done, count);
+      return done;
+    }
+    for (unsigned s = 0; s < 4; ++s)
+      if (sectors >> s & 1 && !(entry->valid >> s & 1)) entry->ready[s] = done;
+    entry->valid |= sectors;
+    entry->dirty |= sectors;
+    return done;
+  }
+
+  // An atomic: lanes on one address go one after another.
+  Cycle atomic(std::uint32_t line, unsigned sectors, unsigned busiest, Cycle start) {
+    const Cycle there = read(line, sectors, start) - config_.l2_latency + config_.atomic_latency;
+    Cycle& free = address_free_[(line * 0x9E3779B1u) >> 20];
+    const Cycle arrival = start + (config_.atomic_latency - config_.l2_latency);
+    const Cycle first = std::max(arrival, free);
+    free = first + static_cast<Cycle>(busiest * config_.atomic_interval);
+    int dirty = 0;
+    if (Cache::Line* entry = cache_.claim(line, &dirty)) entry->dirty |= sectors;
+    return there + (free - arrival);
+  }
+
+ private:
+  void write_back(int dirty, Cycle when) {
+    if (!dirty) return;
+    result_.dram_write_sectors += dirty;
+    dram_.take(when, dirty);
+  }
+
+  const Config& config_;
+  Result& result_;
+  Cache cache_;
+  Rate rate_, dram_;
+  std::array<Cycle, 4096> address_free_{};
+};
+
+}  // namespace kernprof

@@ -1,0 +1,108 @@
+// What Python hands to the timing core and gets back; kernprof/timing/native.py mirrors it.
+#pragma once
+
+#include <cstdint>
+
+namespace kernprof {
+
+using Cycle = std::int64_t;
+
+enum Kind : std::uint8_t {
+  kPlain = 0,      // result after a fixed or given latency
+  kGlobalLoad,
+  kGlobalStore,
+  kLocalLoad,
+  kLocalStore,
+  kSharedLoad,
+  kSharedStore,
+  kGlobalAtomic,   // with or without a result
+  kSharedAtomic,
+  kBarrier,
+  kBranch,
+  kExit,
+  kWaitCount,      // DEPBAR.LE: at most `count` operations of a scoreboard left
+  kFence,
+  kSleep,
+  kAsyncCopy,      // global to shared memory (LDGSTS)
+  kCopyGroup,      // binds the copies so far to a scoreboard (LDGDEPBAR)
+};
+
+enum Queue : std::uint8_t { kNoQueue = 0, kLocalGlobal, kSharedOrSpecial };
+
+enum Reason : std::uint8_t {
+  kSelected = 0,
+  kNotSelected,
+  kWait,
+  kLongScoreboard,
+  kShortScoreboard,
+  kMathPipeThrottle,
+  kLgThrottle,
+  kMioThrottle,
+  kBarrierStall,
+  kBranchResolving,
+  kNoInstruction,
+  kImcMiss,
+  kDrain,
+  kMembar,
+  kSleeping,
+  kReasons,
+};
+
+constexpr int kBoards = 6;
+constexpr int kPipes = 16;
+
+struct Insn {
+  std::uint8_t stall;
+  std::uint8_t keep;
+  std::uint8_t write_board;  // 0-5, or 7 for none
+  std::uint8_t read_board;
+  std::uint8_t wait_mask;
+  std::uint8_t kind;
+  std::uint8_t pipe;
+  std::uint8_t queue;
+  std::uint8_t bytes;         // of memory a lane
+  std::uint8_t long_latency;  // its scoreboard counts as a long one
+  std::uint8_t count_board;   // DEPBAR: which scoreboard, and how many may be left
+  std::uint8_t count_left;
+  std::uint8_t bypass_l1;
+  std::uint8_t pad0;
+  std::uint16_t latency;
+  std::uint16_t interval;  // cycles its pipe is held
+  std::uint16_t constant;  // 1 + number of the 64-byte constant line it reads, or 0
+  std::uint32_t pad1;
+};
+
+struct Config {
+  // Sizes.
+  std::int64_t sm_count, schedulers, issue_width, blocks_per_sm, warps_per_block;
+  std::int64_t blocks_traced, blocks_total;
+  std::int64_t l1_bytes, l1_ways, l2_bytes, l2_ways, l1_loads, fetch_sectors;
+  std::int64_t icache_lines, insn_bytes, insn_count, block_count, local_words;
+  std::int64_t lg_queue, mio_queue, max_cycles, caches;
+  // Cycles.
+  std::int64_t launch_latency, block_latency, block_interval, warp_interval;
+  std::int64_t shared_latency, l1_latency, l2_latency, dram_latency, atomic_latency;
+  std::int64_t store_read_latency, barrier_latency, branch_latency, fetch_latency,
+      fetch_cold_latency, constant_latency, drain_latency, fence_latency, sleep_cycles;
+  // Rates: cycles an instruction, bytes or sectors a cycle.
+  double lsu_interval, writeback_bytes, tag_lines, fill_sectors, store_sectors;
+  double l2_sectors, dram_sectors, atomic_interval;
+};
+
+struct Result {
+  std::int64_t cycles;            // until the last block ended, or the trace did
+  std::int64_t finished;          // 1: the whole launch was simulated
+  std::int64_t issued;            // warp instructions
+  std::int64_t issue_cycles;      // scheduler cycles with an issue
+  std::int64_t warp_cycles;       // sum over warps of the cycles they were resident
+  std::int64_t sm_active_cycles;  // sum over SMs of the cycles with a resident warp
+  std::int64_t blocks_done;
+  std::int64_t l1_sectors, l1_hits, l2_sectors, l2_hits, dram_read_sectors, dram_write_sectors;
+  std::int64_t l2_read_sectors, l2_write_sectors;
+  std::int64_t lsu_busy_cycles;   // sum over SMs
+  std::int64_t forced_barriers, bad_words;
+  std::int64_t samples;           // points in the progress arrays
+  std::int64_t pipe_busy[kPipes]; // sum over schedulers
+};
+
+}  // namespace kernprof

@@ -1,0 +1,161 @@
+"""The compiled core: its structures and its one function.
+
+``core/model.h`` is the other side of every definition here; sizes are compared when it is loaded.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+from enum import IntEnum
+from functools import cache
+
+import numpy as np
+
+from kernprof.errors import UnavailableError
+
+BOARDS = 6
+PIPES = 16
+_MODULE = "kernprof.timing._core"
+
+
+class Kind(IntEnum):
+    """How the core treats an instruction."""
+
+    PLAIN = 0
+    GLOBAL_LOAD = 1
+    GLOBAL_STORE = 2
+    LOCAL_LOAD = 3
+    LOCAL_STORE = 4
+    SHARED_LOAD = 5
+    SHARED_STORE = 6
+    GLOBAL_ATOMIC = 7
+    SHARED_ATOMIC = 8
+    BARRIER = 9
+    BRANCH = 10
+    EXIT = 11
+    WAIT_COUNT = 12
+    FENCE = 13
+    SLEEP = 14
+    ASYNC_COPY = 15
+    COPY_GROUP = 16
+
+
+class Queue(IntEnum):
+    """Which queue of its scheduler an instruction goes through."""
+
+    NONE = 0
+    LOCAL_GLOBAL = 1
+    MIO = 2
+
+
+REASONS = (
+    "selected",
+    "not_selected",
+    "wait",
+    "long_scoreboard",
+    "short_scoreboard",
+    "math_pipe_throttle",
+    "lg_throttle",
+    "mio_throttle",
+    "barrier",
+    "branch_resolving",
+    "no_instruction",
+    "imc_miss",
+    "drain",
+    "membar",
+    "sleeping",
+)
+"""Stall reasons in the core's order, in Nsight Compute's spelling."""
+
+INSTRUCTION = np.dtype(
+    [
+        ("stall", "u1"),
+        ("keep", "u1"),
+        ("write_board", "u1"),
+        ("read_board", "u1"),
+        ("wait_mask", "u1"),
+        ("kind", "u1"),
+        ("pipe", "u1"),
+        ("queue", "u1"),
+        ("bytes", "u1"),
+        ("long_latency", "u1"),
+        ("count_board", "u1"),
+        ("count_left", "u1"),
+        ("bypass_l1", "u1"),
+        ("pad0", "u1"),
+        ("latency", "u2"),
+        ("interval", "u2"),
+        ("constant", "u2"),
+        ("pad1", "u4"),
+    ],
+    align=True,
+)
+
+
+def _fields(kind: object, names: str) -> list[tuple[str, object]]:
+    return [(name, kind) for name in names.split()]
+
+
+class Config(ctypes.Structure):
+    """What the core is told; names carry their unit or count things."""
+
+    _fields_ = [  # noqa: RUF012
+        *_fields(
+            ctypes.c_int64,
+            "sm_count schedulers issue_width blocks_per_sm warps_per_block blocks_traced "
+            "blocks_total l1_bytes l1_ways l2_bytes l2_ways l1_loads fetch_sectors icache_lines "
+            "insn_bytes insn_count block_count local_words lg_queue mio_queue max_cycles caches "
+            "launch_latency block_latency block_interval warp_interval shared_latency l1_latency "
+            "l2_latency dram_latency atomic_latency store_read_latency barrier_latency "
+            "branch_latency fetch_latency fetch_cold_latency constant_latency drain_latency "
+            "fence_latency sleep_cycles",
+        ),
+        *_fields(
+            ctypes.c_double,
+            "lsu_interval writeback_bytes tag_lines fill_sectors store_sectors l2_sectors "
+            "dram_sectors atomic_interval",
+        ),
+    ]  # type: ignore[assignment]
+
+
+class Result(ctypes.Structure):
+    """What the core gives back besides the stall table."""
+
+    _fields_ = [  # noqa: RUF012
+        *_fields(
+            ctypes.c_int64,
+            "cycles finished issued issue_cycles warp_cycles sm_active_cycles blocks_done "
+            "l1_sectors l1_hits l2_sectors l2_hits dram_read_sectors dram_write_sectors "
+            "l2_read_sectors l2_write_sectors lsu_busy_cycles forced_barriers bad_words samples",
+        ),
+        ("pipe_busy", ctypes.c_int64 * PIPES),
+    ]  # type: ignore[assignment]
+
+
+@cache
+def core() -> ctypes.CDLL:
+    """Load the core.
+
+    Raises
+    ------
+    UnavailableError
+        It was not built, or not from this source.
+    """
+    found = importlib.util.find_spec(_MODULE)
+    if found is None or found.origin is None:
+        raise UnavailableError(
+            "the timing model's compiled core is not here; install a C++17 compiler (Debian: "
+            "apt-get install g++), then install kernprof again: pip install --force-reinstall "
+            "--no-deps gpu-kernprof, or pip install -e . in a source tree"
+        )
+    library = ctypes.CDLL(found.origin)
+    told = [library.kernprof_sizes(k) for k in range(4)]
+    known = [ctypes.sizeof(Config), INSTRUCTION.itemsize, ctypes.sizeof(Result), len(REASONS)]
+    if told != known:
+        raise UnavailableError(
+            f"the timing model's compiled core is of another version (sizes {told}, expected "
+            f"{known}); install kernprof again: pip install -e . in a source tree"
+        )
+    library.kernprof_simulate.restype = ctypes.c_int
+    return library

@@ -1,0 +1,155 @@
+"""Instructions as the timing core takes them: unit, latency, scoreboards, kind of memory access."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from kernprof.devices import Architecture
+from kernprof.errors import CubinError
+from kernprof.sim.operands import Constant, Immediate, Special
+from kernprof.sim.program import Instruction, Kernel
+from kernprof.timing.native import INSTRUCTION, PIPES, Kind, Queue
+
+_NO_BOARD = 7
+_CONSTANT_LINE_BYTES = 64
+_LONG = frozenset(
+    (Kind.GLOBAL_LOAD, Kind.LOCAL_LOAD, Kind.GLOBAL_ATOMIC, Kind.ASYNC_COPY, Kind.COPY_GROUP)
+)
+_SHARED = frozenset((Kind.SHARED_LOAD, Kind.SHARED_STORE, Kind.SHARED_ATOMIC))
+_WIDTHS = MappingProxyType({"U8": 1, "S8": 1, "U16": 2, "S16": 2, "64": 8, "128": 16})
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One execution unit of a scheduler."""
+
+    number: int
+    name: str
+    interval: int
+    latency: int
+    queue: Queue
+
+
+@cache
+def _document() -> Mapping[str, Any]:
+    text = (resources.files("kernprof.timing") / "data" / "opcodes.toml").read_text("utf-8")
+    return MappingProxyType(tomllib.loads(text))
+
+
+def unit_names() -> tuple[str, ...]:
+    """Return the units in the order of their numbers."""
+    return tuple(_document()["unit"])
+
+
+def _units(arch: Architecture) -> dict[str, Unit]:
+    """Units by opcode."""
+    found: dict[str, Unit] = {}
+    assert len(_document()["unit"]) <= PIPES
+    for number, (name, row) in enumerate(_document()["unit"].items()):
+        if "results" in row:
+            results = arch.results_per_cycle_per_sm.get(row["results"])
+            if results is None:
+                raise CubinError(f"no throughput of {row['results']} is known for {arch.name}")
+            per_scheduler = results / arch.sub_partitions / (2 if row.get("halves") else 1)
+            interval = max(1, round(32 / per_scheduler))
+        elif "lanes_per_sm" in row:
+            interval = max(1, round(32 * arch.sub_partitions / row["lanes_per_sm"]))
+        else:
+            interval = row["interval"]
+        queue = Queue.MIO if row.get("queue") == "mio" else Queue.NONE
+        unit = Unit(number, name, interval, row["latency"], queue)
+        found.update(dict.fromkeys(row["opcodes"], unit))
+    return found
+
+
+def encode(kernel: Kernel, arch: Architecture) -> np.ndarray:
+    """Return one :data:`~kernprof.timing.native.INSTRUCTION` for each instruction of a kernel.
+
+    Raises
+    ------
+    CubinError
+        An opcode is in no unit of the table.
+    """
+    units = _units(arch)
+    table = np.zeros(len(kernel.instructions), INSTRUCTION)
+    for instruction in kernel.instructions:
+        table[instruction.index] = _row(kernel, instruction, units)
+    return table
+
+
+def _row(kernel: Kernel, instruction: Instruction, units: Mapping[str, Unit]) -> tuple[int, ...]:
+    opcode = instruction.opcode
+    control = instruction.control
+    memory = _document()["memory"].get(opcode)
+    kind = Kind.PLAIN
+    unit = None
+    if memory is not None:
+        kind = Kind[memory.upper()]
+        queue = Queue.MIO if kind in _SHARED else Queue.LOCAL_GLOBAL
+    else:
+        unit = units.get(opcode) or units.get(opcode.removeprefix("U"))
+        if unit is None:
+            raise CubinError(
+                f"{instruction.where(kernel.arch)}: the timing model knows no unit for {opcode}"
+            )
+        queue = unit.queue
+        special = _document()["special"].get(opcode)
+        if special is not None:
+            kind = Kind[special.upper()]
+        if opcode == "BAR" and "ARV" in instruction.modifiers:
+            kind = Kind.PLAIN
+    board, left = _NO_BOARD, 0
+    if kind is Kind.WAIT_COUNT:
+        board, left = _counted(instruction)
+    return (
+        control.stall,
+        control.keep,
+        _NO_BOARD if control.write_barrier is None else control.write_barrier,
+        _NO_BOARD if control.read_barrier is None else control.read_barrier,
+        control.wait_mask,
+        kind,
+        unit.number if unit else 0,
+        queue,
+        _bytes(instruction),
+        kind in _LONG,
+        board,
+        left,
+        0,
+        0,
+        unit.latency if unit else 0,
+        unit.interval if unit else 0,
+        _constant_line(instruction),
+        0,
+    )
+
+
+def _bytes(instruction: Instruction) -> int:
+    for modifier in instruction.modifiers:
+        if modifier in _WIDTHS:
+            return _WIDTHS[modifier]
+    return 4
+
+
+def _counted(instruction: Instruction) -> tuple[int, int]:
+    """Scoreboard of DEPBAR.LE and how many operations may be left."""
+    names = [o.name for o in instruction.operands if isinstance(o, Special)]
+    board = next((int(n[2:]) for n in names if n[:2] == "SB" and n[2:].isdigit()), _NO_BOARD)
+    numbers = [o.bits for o in instruction.operands if isinstance(o, Immediate)]
+    left = next((n for n in numbers if n is not None), 0)
+    return board, min(255, left)
+
+
+def _constant_line(instruction: Instruction) -> int:
+    for operand in instruction.operands:
+        if isinstance(operand, Constant) and operand.bank is not None and operand.base is None:
+            return 1 + (operand.bank * 256 + operand.offset // _CONSTANT_LINE_BYTES) % 1000
+    return 0
+

@@ -1,0 +1,309 @@
+"""Running the timing core on a traced launch."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from types import MappingProxyType
+
+import numpy as np
+
+from kernprof.devices import (
+    WARP_SIZE,
+    Device,
+    Occupancy,
+    occupancy,
+    smallest_carveout_bytes,
+)
+from kernprof.errors import ShapeError, UsageError
+from kernprof.sim.execute import Execution
+from kernprof.sim.flow import blocks
+from kernprof.sim.recording import Trace
+from kernprof.timing.machine import Machine, machine
+from kernprof.timing.native import PIPES, REASONS, Config, Result, core
+from kernprof.timing.opcodes import encode, unit_names
+
+_SECTOR_BYTES = 32
+_SAMPLES = 4096
+_MAX_CYCLES = 1 << 40
+
+
+@dataclass(frozen=True, slots=True)
+class WhatIf:
+    """Changes to the GPU, for questions.
+
+    Parameters
+    ----------
+    caches
+        False: every access to global memory goes to DRAM.
+    bandwidth
+        Factor on the bandwidth of DRAM and L2.
+    latency
+        Factor on the latency of L1, L2 and DRAM.
+    sm_count
+        Another number of SMs.
+    """
+
+    caches: bool = True
+    bandwidth: float = 1.0
+    latency: float = 1.0
+    sm_count: int | None = None
+
+
+NOTHING = WhatIf()
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """What the timing core found; cycles are SM cycles.
+
+    Parameters
+    ----------
+    execution, device
+        The launch and the GPU.
+    occupancy
+        Blocks and warps resident on an SM.
+    clock_mhz
+        SM clock that cycles stand for.
+    simulated_cycles
+        Cycles simulated: the whole launch, or its first part.
+    finished
+        Whether the whole launch was simulated.
+    issued
+        Warp instructions issued in them.
+    issue_cycles
+        Scheduler cycles with an issue.
+    warp_cycles
+        Sum over warps of the cycles they were resident.
+    sm_active_cycles
+        Sum over SMs of the cycles with a resident warp.
+    stalls
+        Warp-cycles by instruction (rows) and reason (columns, ``REASONS``).
+    counters
+        Sectors, hits and busy cycles by the core's name.
+    unit_busy
+        Scheduler cycles that each unit was held.
+    progress
+        (cycle, warp instructions issued until then) through the simulation; shape (2, n).
+    """
+
+    execution: Execution
+    device: Device
+    occupancy: Occupancy
+    clock_mhz: float | None
+    simulated_cycles: int
+    finished: bool
+    issued: int
+    issue_cycles: int
+    warp_cycles: int
+    sm_active_cycles: int
+    stalls: np.ndarray
+    counters: Mapping[str, int]
+    unit_busy: Mapping[str, int]
+    progress: np.ndarray
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """Warp-cycles by reason."""
+        return dict(zip(REASONS, (int(v) for v in self.stalls.sum(axis=0)), strict=True))
+
+
+def resident_blocks(execution_or_kernel: object, device: Device, found: Occupancy) -> int:
+    """Blocks that the whole GPU runs at once."""
+    return found.blocks_per_sm * device.sm_count
+
+
+def launch_occupancy(
+    device: Device, threads: int, registers: int, static_shared: int, dynamic_shared: int
+) -> Occupancy:
+    """Occupancy of a launch that must fit.
+
+    Raises
+    ------
+    ShapeError
+        Not even one block fits on an SM.
+    """
+    found = occupancy(
+        device,
+        threads_per_block=threads,
+        registers=registers,
+        static_shared_bytes=static_shared,
+        dynamic_shared_bytes=dynamic_shared,
+    )
+    if found.blocks_per_sm < 1:
+        limits = ", ".join(str(name) for name in found.limiters)
+        raise ShapeError(
+            f"no block of this launch fits on an SM of {device.name}: {threads} threads, "
+            f"{registers} registers, {static_shared + dynamic_shared} bytes of shared memory "
+            f"(limited by {limits})"
+        )
+    return found
+
+
+def simulate(
+    execution: Execution,
+    device: Device,
+    *,
+    clock_mhz: float | None = None,
+    what_if: WhatIf = NOTHING,
+    overrides: Mapping[str, float] | None = None,
+) -> Timing:
+    """Simulate a launch's warps on every SM, as far as its trace goes.
+
+    Parameters
+    ----------
+    execution
+        From :func:`kernprof.sim.run` with a trace.
+    device
+        The GPU; of the architecture that the kernel was compiled for.
+    clock_mhz
+        SM clock; by default the device's base clock, at which Nsight Compute measures, or its boost
+        clock where that is all that is known.
+    what_if
+        Changes to the GPU.
+    overrides
+        Other values of the core's configuration, by name; for calibration.
+
+    Raises
+    ------
+    UsageError
+        The launch was executed without a trace.
+    UnavailableError
+        The core was not built.
+    UnknownNameError
+        The model has no numbers for the architecture.
+    CubinError
+        The model knows no unit for an opcode.
+    """
+    trace = execution.trace
+    if trace is None:
+        raise UsageError("the launch has no trace; run it with trace=TraceBudget(...)")
+    threads = int(np.prod(execution.block))
+    found = launch_occupancy(
+        device,
+        threads,
+        execution.registers,
+        execution.static_shared_bytes,
+        execution.dynamic_shared_bytes,
+    )
+    clock = clock_mhz or device.base_clock_mhz or device.boost_clock_mhz
+    config = _config(execution, trace, device, found, clock, what_if)
+    for name, value in (overrides or {}).items():
+        kind = type(getattr(config, name))
+        setattr(config, name, kind(value))
+    library = core()
+    kernel = execution.kernel
+    instructions = encode(kernel, device.arch)
+    basic = blocks(kernel)
+    first = np.array([b.instructions[0].index for b in basic], np.int32)
+    size = np.array([len(b.instructions) for b in basic], np.int32)
+    stalls = np.zeros((len(kernel.instructions), len(REASONS)), np.int64)
+    progress = np.zeros((2, _SAMPLES), np.int64)
+    complete = trace.complete.astype(np.uint8)
+    result = Result()
+
+    def at(array: np.ndarray) -> ctypes.c_void_p:
+        return ctypes.c_void_p(array.ctypes.data)
+
+    failed = library.kernprof_simulate(
+        ctypes.byref(config),
+        at(instructions),
+        at(first),
+        at(size),
+        at(trace.words),
+        at(trace.starts),
+        at(complete),
+        at(stalls),
+        at(progress[0]),
+        at(progress[1]),
+        ctypes.c_int64(_SAMPLES),
+        ctypes.byref(result),
+    )
+    if failed:
+        raise MemoryError("the timing core ran out of memory")
+    names = [f[0] for f in Result._fields_]
+    own = {
+        "cycles",
+        "finished",
+        "issued",
+        "issue_cycles",
+        "warp_cycles",
+        "sm_active_cycles",
+        "samples",
+        "pipe_busy",
+    }
+    return Timing(
+        execution=execution,
+        device=device,
+        occupancy=found,
+        clock_mhz=clock,
+        simulated_cycles=result.cycles,
+        finished=bool(result.finished),
+        issued=result.issued,
+        issue_cycles=result.issue_cycles,
+        warp_cycles=result.warp_cycles,
+        sm_active_cycles=result.sm_active_cycles,
+        stalls=stalls,
+        counters=MappingProxyType({n: getattr(result, n) for n in names if n not in own}),
+        unit_busy=MappingProxyType(
+            dict(zip(unit_names(), list(result.pipe_busy)[:PIPES], strict=False))
+        ),
+        progress=progress[:, : result.samples].copy(),
+    )
+
+
+def _config(
+    execution: Execution,
+    trace: Trace,
+    device: Device,
+    found: Occupancy,
+    clock_mhz: float | None,
+    what_if: WhatIf,
+) -> Config:
+    known: Machine = machine(device.arch.name)
+    arch = device.arch
+    image = execution.kernel.image
+    units = arch.units
+    if units is None:
+        raise UsageError(f"the lanes of {arch.name} are not known, so its time can't be predicted")
+    config = Config()
+    names = {f[0] for f in Config._fields_}
+    for field in fields(known):
+        if field.name in names:
+            setattr(config, field.name, getattr(known, field.name))
+    config.sm_count = what_if.sm_count or device.sm_count
+    config.schedulers = arch.sub_partitions
+    config.issue_width = arch.issue_per_scheduler
+    config.blocks_per_sm = found.blocks_per_sm
+    config.warps_per_block = trace.warps_per_block
+    config.blocks_traced = trace.blocks
+    config.blocks_total = int(np.prod(execution.grid))
+    config.l1_bytes = units.l1_bytes
+    if known.l1_in_shared:
+        config.l1_bytes -= smallest_carveout_bytes(
+            arch, found.blocks_per_sm, found.shared_per_block_bytes
+        )
+    config.l2_bytes = device.l2_bytes or 0
+    config.icache_lines = known.code_cache_bytes // 128
+    config.insn_bytes = execution.kernel.step
+    config.insn_count = len(execution.kernel.instructions)
+    config.block_count = len(blocks(execution.kernel))
+    config.local_words = max(1, -(-image.local_bytes // 4))
+    config.max_cycles = _MAX_CYCLES
+    config.caches = what_if.caches
+    config.lsu_interval = WARP_SIZE / units.load_store_lanes
+    config.writeback_bytes = known.writeback_bytes_per_cycle
+    config.tag_lines = known.tag_lines_per_cycle
+    config.fill_sectors = known.fill_bytes_per_cycle / _SECTOR_BYTES
+    config.store_sectors = known.store_bytes_per_cycle / _SECTOR_BYTES
+    scale = what_if.bandwidth / _SECTOR_BYTES
+    config.l2_sectors = known.l2_bytes_per_cycle_per_sm * device.sm_count * scale
+    peak = device.dram_bandwidth_bytes_per_s
+    if peak is None or clock_mhz is None:
+        raise UsageError(f"the clock or the DRAM bandwidth of {device.name} is not known")
+    config.dram_sectors = peak * known.dram_efficiency / (clock_mhz * 1e6) * scale
+    for name in ("l1_latency", "l2_latency", "dram_latency"):
+        setattr(config, name, round(getattr(known, name) * what_if.latency))
+    config.atomic_latency = config.l2_latency + known.atomic_extra
+    return config
