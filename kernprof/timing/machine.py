@@ -45,6 +45,8 @@ class Machine:
     drain_latency: int
     fence_latency: int
     sleep_cycles: int
+    write_buffer_cycles: int
+    fetch_interval: int
     atomic_extra: int
     atomic_interval: float
     launch_latency: int

@@ -109,7 +109,7 @@ class Config(ctypes.Structure):
             "launch_latency block_latency block_interval warp_interval shared_latency l1_latency "
             "l2_latency dram_latency atomic_latency store_read_latency barrier_latency "
             "branch_latency fetch_latency fetch_cold_latency constant_latency drain_latency "
-            "fence_latency sleep_cycles",
+            "fence_latency sleep_cycles write_buffer_cycles fetch_interval",
         ),
         *_fields(
             ctypes.c_double,

@@ -26,30 +26,27 @@ class SharedMemorySystem {
     Cache::Line* entry = cache_.claim(line, &dirty);
     write_back(dirty, start);
     Cycle latest = start + delay + config_.l2_latency;
-    for (unsigned sector = 0; sector < 4; ++sector) {
-      if (!(sectors >> sector & 1)) continue;
-      if (entry && entry->valid >> sector & 1) {
-        ++result_.l2_hits;
-        latest = std::max(latest, entry->ready[sector]);
-        continue;
-      }
-      const unsigned group = static_cast<unsigned>(config_.fetch_sectors);
-      const unsigned first = sector / group * group;
-      int missing = 0;
-      for (unsigned s = first; s < first + group; ++s)
-        missing += !(entry && entry->valid >> s & 1) && (s == sector || entry);
+    const unsigned valid = entry ? entry->valid : 0;
+    result_.l2_hits += __builtin_popcount(sectors & valid);
+    unsigned fetch = sectors & ~valid;
+    if (entry && config_.fetch_sectors == 2) {
+      // The cache fetches 64 bytes at a time.
+      fetch |= (fetch & 5) << 1 | (fetch & 10) >> 1;
+      fetch &= ~valid;
+    }
+    if (fetch) {
+      const int missing = __builtin_popcount(fetch);
       result_.dram_read_sectors += missing;
-      const Cycle arrival = start + delay;
-      const Cycle ready = dram_.take(arrival, missing) + config_.dram_latency;
+      const Cycle ready = dram_.take(start + delay, missing) + config_.dram_latency;
       if (entry) {
-        for (unsigned s = first; s < first + group; ++s) {
-          if (entry->valid >> s & 1) continue;
-          entry->valid |= 1u << s;
-          entry->ready[s] = ready;
-        }
+        entry->valid |= fetch;
+        for (unsigned s = 0; s < 4; ++s)
+          if (fetch >> s & 1) entry->ready[s] = ready;
       }
       latest = std::max(latest, ready);
     }
+    for (unsigned s = 0; s < 4; ++s)
+      if (sectors & valid & 1u << s) latest = std::max(latest, entry->ready[s]);
     return latest;
   }
 
@@ -59,14 +56,13 @@ class SharedMemorySystem {
     result_.l2_sectors += count;
     result_.l2_write_sectors += count;
     result_.l2_hits += count;  // a write always finds its place
-    const Cycle done = rate_.take(start, count);
+    Cycle done = rate_.take(start, count);
     int dirty = 0;
     Cache::Line* entry = cache_.claim(line, &dirty);
-    write_back(dirty, start);
+    done = std::max(done, write_back(dirty, start));
     if (!entry) {
       result_.dram_write_sectors += count;
-      dram_.take(done, count);
-      return done;
+      return dram_.take(done, count);
     }
     for (unsigned s = 0; s < 4; ++s)
       if (sectors >> s & 1 && !(entry->valid >> s & 1)) entry->ready[s] = done;
@@ -88,10 +84,10 @@ class SharedMemorySystem {
   }
 
  private:
-  void write_back(int dirty, Cycle when) {
-    if (!dirty) return;
+  Cycle write_back(int dirty, Cycle when) {
+    if (!dirty) return when;
     result_.dram_write_sectors += dirty;
-    dram_.take(when, dirty);
+    return dram_.take(when, dirty);
   }
 
   const Config& config_;

@@ -83,7 +83,8 @@ struct Config {
   std::int64_t launch_latency, block_latency, block_interval, warp_interval;
   std::int64_t shared_latency, l1_latency, l2_latency, dram_latency, atomic_latency;
   std::int64_t store_read_latency, barrier_latency, branch_latency, fetch_latency,
-      fetch_cold_latency, constant_latency, drain_latency, fence_latency, sleep_cycles;
+      fetch_cold_latency, constant_latency, drain_latency, fence_latency, sleep_cycles,
+      write_buffer_cycles, fetch_interval;
   // Rates: cycles an instruction, bytes or sectors a cycle.
   double lsu_interval, writeback_bytes, tag_lines, fill_sectors, store_sectors;
   double l2_sectors, dram_sectors, atomic_interval;

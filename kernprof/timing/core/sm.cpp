@@ -76,7 +76,7 @@ void Sm::place(std::int64_t block, Cycle when) {
     warp.end = launch_.words + launch_.starts[row + 1];
     warp.complete = launch_.complete[row];
     warp.block = place;
-    warp.age = ++ages_;
+    warp.issued = start;
     warp.live = true;
     warp.start = start;
     ++resident_;
@@ -137,11 +137,18 @@ Cycle Sm::fetch(Scheduler& scheduler, std::int32_t pc, Cycle when) {
   Cycle& there = code_ready_[static_cast<std::size_t>(line)];
   Cycle ready = when;
   if (there == kNever) {
-    // The line and the two behind it are fetched: straight code meets the cost once in three lines.
-    for (int k = line; k < std::min(line + 3, code_lines_); ++k) {
+    // What follows is fetched as well, line after line, as long as it is not there.
+    Cycle arrival = when + config_.fetch_cold_latency;
+    for (int k = line; k < std::min(line + 16, code_lines_); ++k) {
       Cycle& other = code_ready_[static_cast<std::size_t>(k)];
-      if (other == kNever) other = when + config_.fetch_cold_latency;
+      if (other != kNever) break;
+      other = arrival;
+      arrival += config_.fetch_interval;
     }
+  } else if (line + 1 < code_lines_ && code_ready_[static_cast<std::size_t>(line) + 1] == kNever) {
+    // The stream goes on ahead of the warp.
+    const Cycle base = std::max(when + config_.fetch_cold_latency / 8, there);
+    code_ready_[static_cast<std::size_t>(line) + 1] = base + config_.fetch_interval;
   }
   ready = std::max(ready, there);
   const std::size_t base = static_cast<std::size_t>(&scheduler - schedulers_.data()) *
@@ -269,9 +276,9 @@ void Sm::step(Scheduler& scheduler, Cycle now) {
       scheduler.candidates |= 1ull << index;
     }
   }
-  // Greedy, then youngest: the last warp again if it can, else the one that came last.
+  // Greedy, then fair: the last warp again if it can, else the one that has waited longest.
   int chosen = -1;
-  std::uint32_t chosen_age = 0;
+  Cycle chosen_issued = 0;
   Cycle unblock = kNever;
   for (std::uint64_t left = scheduler.candidates; left; left &= left - 1) {
     const int index = __builtin_ctzll(left);
@@ -289,9 +296,9 @@ void Sm::step(Scheduler& scheduler, Cycle now) {
       continue;
     }
     if (chosen == -1 || index == scheduler.last ||
-        (chosen != scheduler.last && warp.age > chosen_age)) {
+        (chosen != scheduler.last && warp.issued < chosen_issued)) {
       chosen = index;
-      chosen_age = warp.age;
+      chosen_issued = warp.issued;
     }
   }
   if (chosen >= 0) {
@@ -307,6 +314,7 @@ void Sm::issue(Scheduler& scheduler, int index, Cycle now) {
   Warp& warp = scheduler.warps[static_cast<std::size_t>(index)];
   charge(warp.pc, static_cast<Reason>(warp.status), now - warp.since);
   charge(warp.pc, kSelected, 1);
+  warp.issued = now;
   for (std::int64_t width = 0;; ++width) {
     const std::int32_t pc = warp.pc;
     const Insn& insn = launch_.insns[pc];
@@ -327,7 +335,7 @@ void Sm::issue(Scheduler& scheduler, int index, Cycle now) {
     }
     if (insn.read_board < kBoards) {
       Cycle& free = warp.board_free[insn.read_board];
-      if (read_done >= free) warp.board_long[insn.read_board] = false;
+      if (read_done >= free) warp.board_long[insn.read_board] = insn.queue == kLocalGlobal;
       free = std::max(free, read_done);
     }
     Cycle earliest = now + std::max<Cycle>(insn.stall, 1);
@@ -480,14 +488,15 @@ Cycle Sm::load_store(Scheduler& scheduler, Warp& warp, const Insn& insn, Cycle n
         const unsigned busiest = word[1] & 0xFFFF;
         const Cycle back = memory_.atomic(line, sectors, busiest, sent);
         done = std::max(done, back);
-        warp.stores_until = std::max(warp.stores_until, sent);
+        warp.stores_until = std::max(warp.stores_until, back - config_.atomic_latency);
+        hold_back(back - config_.atomic_latency);
         continue;
       }
       result_.l1_sectors += count;
       if (is_store) {
         const Cycle sent = store_.take(served, count);
         warp.stores_until = std::max(warp.stores_until, sent);
-        memory_.write(line, sectors, sent);
+        hold_back(memory_.write(line, sectors, sent));
         int dirty = 0;
         Cache::Line* entry = is_local ? l1_.claim(near, &dirty) : l1_.find(near);
         if (entry) {
@@ -526,6 +535,11 @@ Cycle Sm::load_store(Scheduler& scheduler, Warp& warp, const Insn& insn, Cycle n
   if (is_store) return served + 1;
   if (insn.kind == kAsyncCopy) warp.copies_until = std::max(warp.copies_until, done);
   return done;
+}
+
+// Writes and atomics wait in buffers of limited size; when these are full the unit waits too.
+void Sm::hold_back(Cycle served) {
+  lsu_exact_ = std::max(lsu_exact_, static_cast<double>(served - config_.write_buffer_cycles));
 }
 
 void Sm::release_barrier(int number, Cycle now) {

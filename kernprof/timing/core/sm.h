@@ -38,7 +38,7 @@ struct Warp {
   std::int32_t pc = -1, stop = 0;
   std::int32_t block = 0;  // place of its block on the SM
   std::uint32_t slot = 0;  // number among the SM's warps, for local memory
-  std::uint32_t age = 0;
+  Cycle issued = 0;  // when it issued last
   bool complete = true;
   bool live = false;
   std::uint8_t state = 0;  // see State
@@ -105,6 +105,7 @@ class Sm {
   Cycle perform(Scheduler& scheduler, Warp& warp, const Insn& insn, Cycle now, Cycle* read_done);
   Cycle load_store(Scheduler& scheduler, Warp& warp, const Insn& insn, Cycle now,
                    Cycle* read_done);
+  void hold_back(Cycle served);
   void release_barrier(int block, Cycle now);
   void leave(Scheduler& scheduler, int index, Cycle now);
   Cycle fetch(Scheduler& scheduler, std::int32_t pc, Cycle when);
@@ -131,7 +132,6 @@ class Sm {
   int code_lines_ = 0;
   int free_blocks_;
   int resident_ = 0;
-  std::uint32_t ages_ = 0;
   Cycle last_leave_ = 0, active_since_ = 0, active_ = 0;
   Cycle next_launch_ = 0;
   std::int64_t dry_ = 0;
