@@ -29,7 +29,6 @@ class Machine:
     fill_bytes_per_cycle: float
     dram_efficiency: float
     tag_lines_per_cycle: float
-    writeback_bytes_per_cycle: float
     code_cache_bytes: int
     branch_latency: int
     l1_ways: int

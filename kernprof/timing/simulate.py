@@ -293,7 +293,6 @@ def _config(
     config.max_cycles = _MAX_CYCLES
     config.caches = what_if.caches
     config.lsu_interval = WARP_SIZE / units.load_store_lanes
-    config.writeback_bytes = known.writeback_bytes_per_cycle
     config.tag_lines = known.tag_lines_per_cycle
     config.fill_sectors = known.fill_bytes_per_cycle / _SECTOR_BYTES
     config.store_sectors = known.store_bytes_per_cycle / _SECTOR_BYTES

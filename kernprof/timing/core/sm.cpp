@@ -454,7 +454,6 @@ Cycle Sm::load_store(Scheduler& scheduler, Warp& warp, const Insn& insn, Cycle n
   }
   if (any) {
     service = std::max(service, passes);
-    service = std::max(service, 32.0 * insn.bytes / config_.writeback_bytes);
     if (!shared_only) service = std::max(service, lines / config_.tag_lines);
   }
   const double begin = std::max(static_cast<double>(now), lsu_exact_);
