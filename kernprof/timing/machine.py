@@ -30,6 +30,7 @@ class Machine:
     dram_efficiency: float
     tag_lines_per_cycle: float
     code_cache_bytes: int
+    register_banks: int
     branch_latency: int
     l1_ways: int
     l2_ways: int

@@ -16,6 +16,7 @@ from kernprof.errors import UnavailableError
 
 BOARDS = 6
 PIPES = 16
+BANKS = 4
 _MODULE = "kernprof.timing._core"
 
 
@@ -65,6 +66,7 @@ REASONS = (
     "drain",
     "membar",
     "sleeping",
+    "dispatch_stall",
 )
 """Stall reasons in the core's order, in Nsight Compute's spelling."""
 
@@ -87,7 +89,7 @@ INSTRUCTION = np.dtype(
         ("latency", "u2"),
         ("interval", "u2"),
         ("constant", "u2"),
-        ("pad1", "u4"),
+        ("reads", "u1", (BANKS,)),
     ],
     align=True,
 )
@@ -105,7 +107,7 @@ class Config(ctypes.Structure):
             ctypes.c_int64,
             "sm_count schedulers issue_width blocks_per_sm warps_per_block blocks_traced "
             "blocks_total l1_bytes l1_ways l2_bytes l2_ways l1_loads fetch_sectors icache_lines "
-            "insn_bytes insn_count block_count local_words lg_queue mio_queue max_cycles caches "
+            "insn_bytes insn_count block_count local_words lg_queue mio_queue max_cycles caches register_banks "
             "launch_latency block_latency block_interval warp_interval shared_latency l1_latency "
             "l2_latency dram_latency atomic_latency store_read_latency barrier_latency "
             "branch_latency fetch_latency fetch_cold_latency constant_latency drain_latency "

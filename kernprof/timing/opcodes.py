@@ -14,9 +14,10 @@ import numpy as np
 
 from kernprof.devices import Architecture
 from kernprof.errors import CubinError
-from kernprof.sim.operands import Constant, Immediate, Special
+from kernprof.sim.operands import Constant, Immediate, Operand, Predicate, Register, Special
 from kernprof.sim.program import Instruction, Kernel
-from kernprof.timing.native import INSTRUCTION, PIPES, Kind, Queue
+from kernprof.timing.machine import machine
+from kernprof.timing.native import BANKS, INSTRUCTION, PIPES, Kind, Queue
 
 _NO_BOARD = 7
 _CONSTANT_LINE_BYTES = 64
@@ -79,9 +80,15 @@ def encode(kernel: Kernel, arch: Architecture) -> np.ndarray:
         An opcode is in no unit of the table.
     """
     units = _units(arch)
+    banks = machine(arch.name).register_banks
+    before: Instruction | None = None
     table = np.zeros(len(kernel.instructions), INSTRUCTION)
     for instruction in kernel.instructions:
-        table[instruction.index] = _row(kernel, instruction, units)
+        row = _row(kernel, instruction, units)
+        # What goes through a queue reads its operands when there is time.
+        reads = _reads(instruction, before, banks) if row[7] == Queue.NONE else (0,) * BANKS
+        table[instruction.index] = (*row, reads)
+        before = instruction
     return table
 
 
@@ -127,8 +134,32 @@ def _row(kernel: Kernel, instruction: Instruction, units: Mapping[str, Unit]) ->
         unit.latency if unit else 0,
         unit.interval if unit else 0,
         _constant_line(instruction),
-        0,
     )
+
+
+def _reads(instruction: Instruction, before: Instruction | None, banks: int) -> tuple[int, ...]:
+    """Operands read from each bank of the register file; reused ones come from their cache."""
+    counts = [0] * BANKS
+    kept: Mapping[int, Operand] = {}
+    if before is not None and before.function == instruction.function:
+        mask = before.control.reuse_mask
+        kept = {s: o for s, o in enumerate(_sources(before)) if mask >> s & 1}
+    for slot, operand in enumerate(_sources(instruction)):
+        if not isinstance(operand, Register) or operand.uniform or operand.is_zero:
+            continue
+        cached = kept.get(slot)
+        if isinstance(cached, Register) and cached.index == operand.index and not cached.uniform:
+            continue
+        counts[operand.index % banks] += 1
+    return tuple(counts)
+
+
+def _sources(instruction: Instruction) -> list[Operand]:
+    """Operands in the slots A, B, C, D of an arithmetic instruction."""
+    operands = instruction.operands
+    if operands and isinstance(operands[0], Register):
+        operands = operands[1:]
+    return [o for o in operands if not isinstance(o, Predicate)]
 
 
 def _bytes(instruction: Instruction) -> int:
@@ -152,4 +183,3 @@ def _constant_line(instruction: Instruction) -> int:
         if isinstance(operand, Constant) and operand.bank is not None and operand.base is None:
             return 1 + (operand.bank * 256 + operand.offset // _CONSTANT_LINE_BYTES) % 1000
     return 0
-

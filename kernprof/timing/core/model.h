@@ -45,11 +45,13 @@ enum Reason : std::uint8_t {
   kDrain,
   kMembar,
   kSleeping,
+  kDispatchStall,
   kReasons,
 };
 
 constexpr int kBoards = 6;
 constexpr int kPipes = 16;
+constexpr int kBanks = 4;
 
 struct Insn {
   std::uint8_t stall;
@@ -69,7 +71,7 @@ struct Insn {
   std::uint16_t latency;
   std::uint16_t interval;  // cycles its pipe is held
   std::uint16_t constant;  // 1 + number of the 64-byte constant line it reads, or 0
-  std::uint32_t pad1;
+  std::uint8_t reads[kBanks];  // operands that come from each bank of the register file
 };
 
 struct Config {
@@ -78,7 +80,7 @@ struct Config {
   std::int64_t blocks_traced, blocks_total;
   std::int64_t l1_bytes, l1_ways, l2_bytes, l2_ways, l1_loads, fetch_sectors;
   std::int64_t icache_lines, insn_bytes, insn_count, block_count, local_words;
-  std::int64_t lg_queue, mio_queue, max_cycles, caches;
+  std::int64_t lg_queue, mio_queue, max_cycles, caches, register_banks;
   // Cycles.
   std::int64_t launch_latency, block_latency, block_interval, warp_interval;
   std::int64_t shared_latency, l1_latency, l2_latency, dram_latency, atomic_latency;

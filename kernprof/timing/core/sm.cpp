@@ -4,6 +4,11 @@
 
 namespace kernprof {
 
+namespace {
+constexpr std::int64_t kBlockFirst = std::int64_t{1} << 40;
+constexpr Cycle kReadWindow = 2;  // operands are read in the three cycles from issue on
+}  // namespace
+
 Sm::Sm(int number, const Config& config, const Launch& launch, SharedMemorySystem& memory,
        Result& result, std::int64_t* stalls)
     : config_(config),
@@ -48,6 +53,7 @@ void Sm::place(std::int64_t block, Cycle when) {
   --free_blocks_;
   if (resident_ == 0) active_since_ = when;
   Cycle start = std::max(when, next_launch_);
+  ++ages_;
   for (int k = 0; k < warps; ++k) {
     std::size_t best = 0;
     int best_count = 1 << 30;
@@ -77,6 +83,7 @@ void Sm::place(std::int64_t block, Cycle when) {
     warp.complete = launch_.complete[row];
     warp.block = place;
     warp.issued = start;
+    warp.block_age = ages_;
     warp.live = true;
     warp.start = start;
     ++resident_;
@@ -229,6 +236,14 @@ bool Sm::blocked(const Scheduler& scheduler, const Insn& insn, Cycle now, Reason
     *until = scheduler.mio.free_at();
     return true;
   }
+  for (std::int64_t bank = 0; bank < config_.register_banks; ++bank) {
+    const Cycle free = scheduler.bank_free[bank] - kReadWindow;
+    if (insn.reads[bank] && free > now) {
+      *why = kDispatchStall;
+      *until = free;
+      return true;
+    }
+  }
   if (insn.queue == kNoQueue && scheduler.pipe_free[insn.pipe] > now) {
     *why = kMathPipeThrottle;
     *until = scheduler.pipe_free[insn.pipe];
@@ -276,9 +291,10 @@ void Sm::step(Scheduler& scheduler, Cycle now) {
       scheduler.candidates |= 1ull << index;
     }
   }
-  // Greedy, then fair: the last warp again if it can, else the one that has waited longest.
+  // Greedy, then youngest, then fair: the last warp again if it can, else of the block that came
+  // last the warp that has waited longest.
   int chosen = -1;
-  Cycle chosen_issued = 0;
+  std::int64_t chosen_turn = 0;
   Cycle unblock = kNever;
   for (std::uint64_t left = scheduler.candidates; left; left &= left - 1) {
     const int index = __builtin_ctzll(left);
@@ -295,10 +311,11 @@ void Sm::step(Scheduler& scheduler, Cycle now) {
       unblock = std::min(unblock, end);
       continue;
     }
+    const std::int64_t turn = warp.issued - static_cast<std::int64_t>(warp.block_age) * kBlockFirst;
     if (chosen == -1 || index == scheduler.last ||
-        (chosen != scheduler.last && warp.issued < chosen_issued)) {
+        (chosen != scheduler.last && turn < chosen_turn)) {
       chosen = index;
-      chosen_issued = warp.issued;
+      chosen_turn = turn;
     }
   }
   if (chosen >= 0) {
@@ -320,6 +337,9 @@ void Sm::issue(Scheduler& scheduler, int index, Cycle now) {
     const Insn& insn = launch_.insns[pc];
     ++result_.issued;
     scheduler.last = insn.keep ? index : -1;
+    for (std::int64_t bank = 0; bank < config_.register_banks; ++bank)
+      if (insn.reads[bank])
+        scheduler.bank_free[bank] = std::max(scheduler.bank_free[bank], now) + insn.reads[bank];
     if (insn.queue == kNoQueue) {
       scheduler.pipe_free[insn.pipe] =
           std::max(scheduler.pipe_free[insn.pipe], now) + insn.interval;

@@ -39,6 +39,7 @@ struct Warp {
   std::int32_t block = 0;  // place of its block on the SM
   std::uint32_t slot = 0;  // number among the SM's warps, for local memory
   Cycle issued = 0;  // when it issued last
+  std::uint32_t block_age = 0;
   bool complete = true;
   bool live = false;
   std::uint8_t state = 0;  // see State
@@ -62,6 +63,7 @@ struct Scheduler {
   Cycle next_event = kNever;
   int last = -1;
   Cycle pipe_free[kPipes] = {};
+  Cycle bank_free[kBanks] = {};  // register file: when each bank's port is free
   Places lg, mio;
 };
 
@@ -132,6 +134,7 @@ class Sm {
   int code_lines_ = 0;
   int free_blocks_;
   int resident_ = 0;
+  std::uint32_t ages_ = 0;
   Cycle last_leave_ = 0, active_since_ = 0, active_ = 0;
   Cycle next_launch_ = 0;
   std::int64_t dry_ = 0;
