@@ -26,6 +26,7 @@ class Machine:
     l1_in_shared: bool
     fetch_sectors: int
     l2_bytes_per_cycle_per_sm: float
+    l2_copies: float
     fill_bytes_per_cycle: float
     dram_efficiency: float
     tag_lines_per_cycle: float

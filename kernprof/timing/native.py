@@ -115,7 +115,7 @@ class Config(ctypes.Structure):
         ),
         *_fields(
             ctypes.c_double,
-            "lsu_interval tag_lines fill_sectors store_sectors l2_sectors "
+            "write_through lsu_interval tag_lines fill_sectors store_sectors l2_sectors "
             "dram_sectors atomic_interval",
         ),
     ]  # type: ignore[assignment]

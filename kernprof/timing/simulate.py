@@ -284,7 +284,11 @@ def _config(
         config.l1_bytes -= smallest_carveout_bytes(
             arch, found.blocks_per_sm, found.shared_per_block_bytes
         )
-    config.l2_bytes = device.l2_bytes or 0
+    config.l2_bytes = round((device.l2_bytes or 0) / known.l2_copies)
+    if trace.blocks < config.blocks_total or not trace.complete.all():
+        stores = [i.index for i in execution.kernel.instructions if i.opcode in ("STG", "ST")]
+        written = _SECTOR_BYTES * int(execution.sectors[stores].sum())
+        config.write_through = max(0.0, 1 - config.l2_bytes / written) if written else 0.0
     config.icache_lines = known.code_cache_bytes // 128
     config.insn_bytes = execution.kernel.step
     config.insn_count = len(execution.kernel.instructions)

@@ -72,6 +72,7 @@ class Gpu {
       sm->settle(end);
       result_.sm_active_cycles += sm->active_cycles(end);
     }
+    result_.dram_write_sectors += memory_.written_through();
     result_.cycles = end;
     result_.finished = !stopped && next_ == config_.blocks_total;
   }

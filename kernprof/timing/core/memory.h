@@ -50,6 +50,8 @@ class SharedMemorySystem {
     return latest;
   }
 
+  std::int64_t written_through() const { return static_cast<std::int64_t>(through_); }
+
   // Sectors of one line are written; returns when the cache has taken them.
   Cycle write(std::uint32_t line, unsigned sectors, Cycle start) {
     const int count = __builtin_popcount(sectors);
@@ -63,6 +65,13 @@ class SharedMemorySystem {
     if (!entry) {
       result_.dram_write_sectors += count;
       return dram_.take(done, count);
+    }
+    if (config_.write_through > 0) {
+      const int fresh = __builtin_popcount(sectors & ~entry->dirty);
+      if (fresh) {
+        through_ += fresh * config_.write_through;
+        done = std::max(done, dram_.take(start, fresh * config_.write_through));
+      }
     }
     for (unsigned s = 0; s < 4; ++s)
       if (sectors >> s & 1 && !(entry->valid >> s & 1)) entry->ready[s] = done;
@@ -84,8 +93,10 @@ class SharedMemorySystem {
   }
 
  private:
+  // Dirty sectors that make room for others. Where only the beginning of a launch is simulated the
+  // cache would not fill: there each write brings its share of the write-backs of the whole.
   Cycle write_back(int dirty, Cycle when) {
-    if (!dirty) return when;
+    if (!dirty || config_.write_through > 0) return when;
     result_.dram_write_sectors += dirty;
     return dram_.take(when, dirty);
   }
@@ -94,6 +105,7 @@ class SharedMemorySystem {
   Result& result_;
   Cache cache_;
   Rate rate_, dram_;
+  double through_ = 0;
   std::array<Cycle, 4096> address_free_{};
 };
 

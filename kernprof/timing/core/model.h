@@ -88,7 +88,7 @@ struct Config {
       fetch_cold_latency, constant_latency, drain_latency, fence_latency, sleep_cycles,
       write_buffer_cycles, fetch_interval;
   // Rates: cycles an instruction, bytes or sectors a cycle.
-  double lsu_interval, tag_lines, fill_sectors, store_sectors;
+  double write_through, lsu_interval, tag_lines, fill_sectors, store_sectors;
   double l2_sectors, dram_sectors, atomic_interval;
 };
 
