@@ -21,6 +21,7 @@ ROWS = [
     {"lowering"},
     {"compile", "library"},
     {"measure", "sim", "reports"},
+    {"timing"},
     {"compare", "stalls", "paper", "sweep", "store", "layers", "health"},
     {"prediction"},
     {"view"},

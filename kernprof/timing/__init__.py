@@ -7,11 +7,17 @@ from typing import TYPE_CHECKING, Any
 from kernprof._lazy import exports
 
 if TYPE_CHECKING:
-    from kernprof.timing.simulate import Timing, WhatIf, simulate
+    from kernprof.timing.counters import timed
+    from kernprof.timing.estimate import Estimate, estimate
+    from kernprof.timing.simulate import Timing, WhatIf, launch_occupancy, simulate
 
-__all__ = ["Timing", "WhatIf", "simulate"]
+__all__ = ["Estimate", "Timing", "WhatIf", "estimate", "launch_occupancy", "simulate", "timed"]
 
 _HOMES = {
+    "Estimate": "kernprof.timing.estimate",
+    "estimate": "kernprof.timing.estimate",
+    "launch_occupancy": "kernprof.timing.simulate",
+    "timed": "kernprof.timing.counters",
     "Timing": "kernprof.timing.simulate",
     "WhatIf": "kernprof.timing.simulate",
     "simulate": "kernprof.timing.simulate",

@@ -95,19 +95,23 @@ INSTRUCTION = np.dtype(
 )
 
 
-def _fields(kind: object, names: str) -> list[tuple[str, object]]:
+_Number = type[ctypes.c_int64] | type[ctypes.c_double]
+
+
+def _fields(kind: _Number, names: str) -> list[tuple[str, _Number]]:
     return [(name, kind) for name in names.split()]
 
 
 class Config(ctypes.Structure):
     """What the core is told; names carry their unit or count things."""
 
-    _fields_ = [  # noqa: RUF012
+    _fields_ = [
         *_fields(
             ctypes.c_int64,
             "sm_count schedulers issue_width blocks_per_sm warps_per_block blocks_traced "
             "blocks_total l1_bytes l1_ways l2_bytes l2_ways l1_loads fetch_sectors icache_lines "
-            "insn_bytes insn_count block_count local_words lg_queue mio_queue max_cycles caches register_banks "
+            "insn_bytes insn_count block_count local_words lg_queue mio_queue max_cycles caches "
+            "register_banks "
             "launch_latency block_latency block_interval warp_interval shared_latency l1_latency "
             "l2_latency dram_latency atomic_latency store_read_latency barrier_latency "
             "branch_latency fetch_latency fetch_cold_latency constant_latency drain_latency "
@@ -118,13 +122,13 @@ class Config(ctypes.Structure):
             "write_through lsu_interval tag_lines fill_sectors store_sectors l2_sectors "
             "dram_sectors atomic_interval",
         ),
-    ]  # type: ignore[assignment]
+    ]
 
 
 class Result(ctypes.Structure):
     """What the core gives back besides the stall table."""
 
-    _fields_ = [  # noqa: RUF012
+    _fields_ = [
         *_fields(
             ctypes.c_int64,
             "cycles finished issued issue_cycles warp_cycles sm_active_cycles blocks_done "
@@ -132,7 +136,7 @@ class Result(ctypes.Structure):
             "l2_read_sectors l2_write_sectors lsu_busy_cycles forced_barriers bad_words samples",
         ),
         ("pipe_busy", ctypes.c_int64 * PIPES),
-    ]  # type: ignore[assignment]
+    ]
 
 
 @cache
@@ -147,9 +151,10 @@ def core() -> ctypes.CDLL:
     found = importlib.util.find_spec(_MODULE)
     if found is None or found.origin is None:
         raise UnavailableError(
-            "the timing model's compiled core is not here; install a C++17 compiler (Debian: "
-            "apt-get install g++), then install kernprof again: pip install --force-reinstall "
-            "--no-deps gpu-kernprof, or pip install -e . in a source tree"
+            "the timing model's compiled core is not here",
+            "install a C++17 compiler (Debian: apt-get install g++), then install kernprof again: "
+            "pip install --force-reinstall --no-deps gpu-kernprof, or pip install -e . in a source "
+            "tree",
         )
     library = ctypes.CDLL(found.origin)
     told = [library.kernprof_sizes(k) for k in range(4)]
@@ -157,7 +162,8 @@ def core() -> ctypes.CDLL:
     if told != known:
         raise UnavailableError(
             f"the timing model's compiled core is of another version (sizes {told}, expected "
-            f"{known}); install kernprof again: pip install -e . in a source tree"
+            f"{known})",
+            "install kernprof again: pip install -e . in a source tree",
         )
     library.kernprof_simulate.restype = ctypes.c_int
     return library

@@ -109,11 +109,6 @@ class Timing:
         return dict(zip(REASONS, (int(v) for v in self.stalls.sum(axis=0)), strict=True))
 
 
-def resident_blocks(execution_or_kernel: object, device: Device, found: Occupancy) -> int:
-    """Blocks that the whole GPU runs at once."""
-    return found.blocks_per_sm * device.sm_count
-
-
 def launch_occupancy(
     device: Device, threads: int, registers: int, static_shared: int, dynamic_shared: int
 ) -> Occupancy:
