@@ -72,7 +72,7 @@ def predict(
     fmt: FormatOption = Format.TABLE,
     output: OutputOption = None,
 ) -> None:
-    """Execute a kernel's machine code without a GPU: exact counts, results, faults."""
+    """Execute a kernel's machine code without a GPU: exact counts, predicted cycles and stalls."""
     from kernprof.prediction.arguments import build, parse
     from kernprof.prediction.run import predict as run
 
@@ -165,6 +165,6 @@ def _render(done: Prediction, fmt: Format, output: Path | None, *, lines: bool) 
         return "\n".join(to_markdown(t) for t in tables)
     width, color = terminal_width(output), use_color(output)
     parts = [to_terminal(launch_table([analysis], top=5), width=width, color=color)]
-    parts.append(view.MISSING + "\n")
+    parts.append(view.timing_line(done) + "\n")
     parts += [to_terminal(t, width=width, color=color) for t in tables]
     return "\n".join(parts)

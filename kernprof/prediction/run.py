@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from kernprof.errors import UsageError
+from kernprof.errors import CubinError, ShapeError, UnavailableError, UsageError
 from kernprof.prediction.agreement import Compared, compare
 from kernprof.prediction.subject import Subject, load_subject
 from kernprof.profile import KernelProfile
@@ -16,9 +16,14 @@ from kernprof.reports.names import demangle, function_name
 if TYPE_CHECKING:
     import numpy as np
 
+    from kernprof.devices import Device
     from kernprof.sim.execute import Argument, Execution
+    from kernprof.sim.recording import TraceBudget
+    from kernprof.timing import Timing, WhatIf
 
 Extent = Sequence[int] | int
+TIMED_INSTRUCTIONS = 8_000_000
+"""Warp instructions of a launch that are simulated for time; the rest is extrapolated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +40,18 @@ class Prediction:
         Array arguments by name, as the kernel left them.
     agreement
         The report's counters beside the prediction; empty where there is no report.
+    timing
+        What the timing model found; None where time is not predicted.
+    untimed
+        Why it is not, and what would change that; empty where it is.
     """
 
     profile: KernelProfile
     execution: Execution
     arrays: Mapping[str, np.ndarray]
     agreement: tuple[Compared, ...] = ()
+    timing: Timing | None = None
+    untimed: str = ""
 
 
 def predict(
@@ -57,8 +68,10 @@ def predict(
     defines: Mapping[str, str | None] | None = None,
     options: Sequence[str] = (),
     workers: int | None = None,
+    clock_mhz: float | None = None,
+    what_if: WhatIf | None = None,
 ) -> Prediction:
-    """Execute a kernel's machine code and count what it does.
+    """Execute a kernel's machine code, count what it does and predict its time.
 
     Parameters
     ----------
@@ -77,6 +90,10 @@ def predict(
         Dynamic shared memory in bytes; that of the report, or none.
     workers
         Threads of the host.
+    clock_mhz
+        SM clock to predict for; by default that of the report, or the GPU's base clock.
+    what_if
+        Changes to the GPU that time is predicted for.
 
     Raises
     ------
@@ -96,7 +113,14 @@ def predict(
     )
     named = args if isinstance(args, Mapping) else {f"arg{i}": a for i, a in enumerate(args)}
     return execute(
-        subject, named, grid=grid, block=block, dynamic_shared=dynamic_shared, workers=workers
+        subject,
+        named,
+        grid=grid,
+        block=block,
+        dynamic_shared=dynamic_shared,
+        workers=workers,
+        clock_mhz=clock_mhz,
+        what_if=what_if,
     )
 
 
@@ -108,6 +132,8 @@ def execute(
     block: Extent | None = None,
     dynamic_shared: int | None = None,
     workers: int | None = None,
+    clock_mhz: float | None = None,
+    what_if: WhatIf | None = None,
 ) -> Prediction:
     """Run a subject; see :func:`predict`.
 
@@ -122,28 +148,84 @@ def execute(
 
     if dynamic_shared is None:
         dynamic_shared = subject.dynamic_shared_bytes or 0
+    block3 = _extent("block", block, subject.block)
+    budget, untimed = _budget(subject, block3, dynamic_shared)
     done = sim.run(
         subject.program,
         subject.symbol,
         _extent("grid", grid, subject.grid),
-        _extent("block", block, subject.block),
+        block3,
         list(args.values()),
         dynamic_shared=dynamic_shared,
         workers=workers,
+        trace=budget,
     )
     full = demangle(subject.symbol)
-    made = replace(
+    exact = replace(
         sim.profile(done, gpu=subject.gpu),
         kernel=function_name(full) if full else subject.symbol,
         demangled=full,
     )
+    made, timing = exact, None
+    if budget is not None and subject.device is not None:
+        clock = clock_mhz or subject.clock_mhz
+        made, timing, untimed = _timed(exact, done, subject.device, clock, what_if)
     reference = subject.reference
     return Prediction(
         profile=made,
         execution=done,
         arrays={n: a for n, a in args.items() if isinstance(a, np.ndarray) and a.ndim},
-        agreement=compare(reference, made) if reference is not None else (),
+        agreement=compare(reference, exact) if reference is not None else (),
+        timing=timing,
+        untimed=untimed,
     )
+
+
+def _budget(subject: Subject, block: Extent, dynamic_shared: int) -> tuple[TraceBudget | None, str]:
+    """How much to trace for the timing model, or why nothing."""
+    from math import prod
+
+    from kernprof.sim.recording import TraceBudget
+    from kernprof.timing import launch_occupancy
+    from kernprof.timing.machine import names
+    from kernprof.timing.native import core
+
+    device = subject.device
+    if device is None:
+        return None, "the GPU is not known; name it with --gpu"
+    if device.arch.name not in names():
+        return None, f"the timing model has no numbers for {device.arch.name}"
+    try:
+        core()
+    except UnavailableError as missing:
+        return None, str(missing)
+    image = subject.program.kernel(subject.symbol).image
+    threads = block if isinstance(block, int) else prod(block)
+    try:
+        found = launch_occupancy(
+            device, threads, image.registers, image.shared_bytes, dynamic_shared
+        )
+    except ShapeError as reason:
+        return None, str(reason)
+    return TraceBudget(TIMED_INSTRUCTIONS, found.blocks_per_sm * device.sm_count), ""
+
+
+def _timed(
+    exact: KernelProfile,
+    done: Execution,
+    device: Device,
+    clock_mhz: float | None,
+    what_if: WhatIf | None,
+) -> tuple[KernelProfile, Timing | None, str]:
+    from kernprof.timing import WhatIf, simulate, timed
+
+    if done.trace is None:
+        return exact, None, "the launch was not traced"
+    try:
+        timing = simulate(done, device, clock_mhz=clock_mhz, what_if=what_if or WhatIf())
+    except CubinError as reason:
+        return exact, None, str(reason)
+    return timed(exact, timing), timing, ""
 
 
 def _extent(what: str, given: Extent | None, told: Extent | None) -> Extent:

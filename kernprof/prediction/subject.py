@@ -32,6 +32,10 @@ class Subject:
         Machine code and linker symbol.
     gpu
         The device it stands for, as far as known.
+    device
+        The same with what time depends on; None where it is not known.
+    clock_mhz
+        SM clock of the report's launch, or None.
     grid, block
         Extents out of a report, or None.
     dynamic_shared_bytes
@@ -43,6 +47,8 @@ class Subject:
     program: Program
     symbol: str
     gpu: Gpu | None
+    device: Device | None = None
+    clock_mhz: float | None = None
     grid: tuple[int, ...] | None = None
     block: tuple[int, ...] | None = None
     dynamic_shared_bytes: int | None = None
@@ -126,7 +132,7 @@ def _source(
     )
     program = load(made.image)
     symbol = made.lowered[kernel] if template and kernel else choose(program, kernel)
-    return Subject(program, symbol, device.gpu)
+    return Subject(program, symbol, device.gpu, device)
 
 
 def _cubin(image: bytes, kernel: str | None, device: Device | None) -> Subject:
@@ -138,7 +144,8 @@ def _cubin(image: bytes, kernel: str | None, device: Device | None) -> Subject:
             f"the machine code is for {program.arch}, {device.name} is {device.arch.name}; "
             "compile it for that GPU, or leave --gpu out"
         )
-    return Subject(program, choose(program, kernel), device.gpu if device else None)
+    gpu = device.gpu if device else None
+    return Subject(program, choose(program, kernel), gpu, device)
 
 
 def _report(file: Path, kernel: str | None, device: Device | None, launch: int | None) -> Subject:
@@ -183,11 +190,30 @@ def from_profile(profile: KernelProfile) -> Subject:
         program=program,
         symbol=symbol,
         gpu=profile.gpu,
+        device=_device(profile.gpu),
+        clock_mhz=_clock_mhz(profile),
         grid=tuple(profile.grid),
         block=tuple(profile.block),
         dynamic_shared_bytes=profile.shared_mem.dynamic_bytes or 0,
         reference=profile,
     )
+
+
+def _device(gpu: Gpu) -> Device | None:
+    from kernprof.devices import find, from_attributes
+    from kernprof.errors import UnknownNameError
+
+    try:
+        return from_attributes(gpu.attributes) if gpu.attributes else find(gpu.name or "")
+    except (ReportError, UnknownNameError):
+        return None
+
+
+def _clock_mhz(profile: KernelProfile) -> float | None:
+    """SM clock while the launch was measured: its cycles over its time."""
+    cycles = profile.value("sm__cycles_elapsed.max") or profile.value("gpc__cycles_elapsed.max")
+    time_ns = profile.value("gpu__time_duration.sum")
+    return 1e3 * cycles / time_ns if cycles and time_ns else None
 
 
 def choose(program: Program, wanted: str | None) -> str:

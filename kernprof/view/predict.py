@@ -11,13 +11,36 @@ from kernprof.profile import KernelProfile
 from kernprof.view.table import Cell, Table
 
 if TYPE_CHECKING:
+    from kernprof.prediction.run import Prediction
     from kernprof.sim.execute import Execution
 
-_COUNTED = "Predicted: counted while the machine code ran; docs/accuracy.md compares with hardware."
-MISSING = (
-    "n/a: cycles, throughput, achieved occupancy and stall reasons are not predicted yet; "
-    "measure them with Nsight Compute on a GPU."
+_COUNTED = (
+    "Instructions, threads, requests and sectors are counted while the machine code ran; cycles, "
+    "time, hit rates, utilisation and stalls are the timing model's. docs/accuracy.md compares "
+    "both with hardware."
 )
+
+
+def timing_line(done: Prediction) -> str:
+    """Say in a sentence how long the launch takes, or why that is not known."""
+    from kernprof.timing import estimate
+
+    timing = done.timing
+    if timing is None:
+        return (
+            f"n/a: cycles, time, achieved occupancy and stall reasons ({done.untimed}). "
+            "With a GPU, Nsight Compute measures them."
+        )
+    whole = estimate(timing)
+    text = f"Predicted: {whole.cycles:,.0f} SM cycles"
+    if timing.clock_mhz:
+        text += f", {whole.cycles * 1e-3 / timing.clock_mhz:.4g} ms at {timing.clock_mhz:.0f} MHz"
+    if timing.finished:
+        return text + "; every block was simulated."
+    return (
+        f"{text} ({whole.low:,.0f} to {whole.high:,.0f}: {whole.simulated_pct:.2g} % of the "
+        "instructions were simulated, the rest is extrapolated)."
+    )
 
 
 def count_table(profile: KernelProfile) -> Table:
@@ -97,5 +120,5 @@ def line_table(execution: Execution) -> Table:
             "Bank conflicts",
         ),
         rows,
-        (_COUNTED,),
+        ("Predicted: counted while the machine code ran.",),
     )
