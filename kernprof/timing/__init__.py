@@ -8,19 +8,19 @@ from kernprof._lazy import exports
 
 if TYPE_CHECKING:
     from kernprof.timing.counters import timed
-    from kernprof.timing.estimate import Estimate, estimate
-    from kernprof.timing.simulate import Timing, WhatIf, launch_occupancy, simulate
+    from kernprof.timing.extrapolate import Estimate, estimate
+    from kernprof.timing.model import Timing, WhatIf, launch_occupancy, simulate
 
 __all__ = ["Estimate", "Timing", "WhatIf", "estimate", "launch_occupancy", "simulate", "timed"]
 
 _HOMES = {
-    "Estimate": "kernprof.timing.estimate",
-    "estimate": "kernprof.timing.estimate",
-    "launch_occupancy": "kernprof.timing.simulate",
+    "Estimate": "kernprof.timing.extrapolate",
+    "estimate": "kernprof.timing.extrapolate",
+    "launch_occupancy": "kernprof.timing.model",
     "timed": "kernprof.timing.counters",
-    "Timing": "kernprof.timing.simulate",
-    "WhatIf": "kernprof.timing.simulate",
-    "simulate": "kernprof.timing.simulate",
+    "Timing": "kernprof.timing.model",
+    "WhatIf": "kernprof.timing.model",
+    "simulate": "kernprof.timing.model",
 }
 
 _lookup, _names = exports(__name__, _HOMES)

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from kernprof.profile import InstanceTable, KernelProfile
-from kernprof.timing.estimate import Estimate, estimate
+from kernprof.timing.extrapolate import Estimate, estimate
 from kernprof.timing.native import REASONS
-from kernprof.timing.simulate import Timing
+from kernprof.timing.model import Timing
 
 _SECTOR_BYTES = 32
 _ARITHMETIC = ("fma", "imad", "alu", "half", "fp64", "special", "uniform", "tensor")
@@ -107,7 +107,8 @@ def metrics(timing: Timing, whole: Estimate) -> dict[str, int | float]:
         found["l1tex__t_sector_hit_rate.pct"] = 100 * counters["l1_hits"] / counters["l1_sectors"]
     if counters["l2_sectors"]:
         found["lts__t_sector_hit_rate.pct"] = 100 * counters["l2_hits"] / counters["l2_sectors"]
-    for reason, value in timing.reasons.items():
+    # Every warp-cycle of the model has a reason: nothing is left for `misc`.
+    for reason, value in {**timing.reasons, "misc": 0}.items():
         found[f"smsp__average_warps_issue_stalled_{reason}_per_issue_active.ratio"] = value / issue
         found[f"smsp__warps_issue_stalled_{reason}.sum"] = round(value * scale)
     eligible = timing.reasons["not_selected"] + timing.reasons["selected"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kernprof.timing.simulate import Timing
+from kernprof.timing.model import Timing
 
 _WARM_UP = 1 / 3
 
