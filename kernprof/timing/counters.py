@@ -8,8 +8,8 @@ import numpy as np
 
 from kernprof.profile import InstanceTable, KernelProfile
 from kernprof.timing.extrapolate import Estimate, estimate
-from kernprof.timing.native import REASONS
 from kernprof.timing.model import Timing
+from kernprof.timing.native import REASONS
 
 _SECTOR_BYTES = 32
 _ARITHMETIC = ("fma", "imad", "alu", "half", "fp64", "special", "uniform", "tensor")

@@ -39,7 +39,7 @@ def test_json(command: list[str], capsys) -> None:
     assert document["schema"] == "kernprof/1"
     profile = document["profiles"][0]
     assert (profile["kernel"], profile["source"]) == ("saxpy", "predicted")
-    assert profile["cycles"] is None
+    assert profile["cycles"] > 1000
     assert profile["metrics"]["smsp__inst_executed.sum"] > 0
     assert sum(row["Sectors"] for row in document["lines"]) == 375
 
