@@ -58,6 +58,9 @@ def estimate(timing: Timing) -> Estimate:
     middle = done + left / rate + tail
     low = done + left / max(rate, fast)
     high = done + left / min(rate, slow) + most
+    # Atomics on one address go one after another, however fast the warps that sent them ended.
+    serial = _atomics(timing)
+    low, middle, high = max(low, serial), max(middle, serial), max(high, serial)
     return Estimate(middle, min(low, middle), max(high, middle), simulated_pct)
 
 
@@ -79,6 +82,17 @@ def _rates(timing: Timing) -> tuple[float, float, float]:
     if steady <= 0 or not halves:
         return whole, whole, whole
     return steady, min(halves), max(halves)
+
+
+def _atomics(timing: Timing) -> float:
+    """Cycles until the busiest address has served all atomics of the launch."""
+    seen = timing.counters["atomic_lanes"]
+    if not seen:
+        return 0.0
+    kernel = timing.execution.kernel
+    rows = [i.index for i in kernel.instructions if i.opcode in ("RED", "REDG", "ATOM", "ATOMG")]
+    lanes = int(timing.execution.predicated_on[rows].sum())
+    return timing.counters["atomic_work"] * lanes / seen
 
 
 def _tail(timing: Timing, full_rate_cycles: float) -> tuple[float, float]:

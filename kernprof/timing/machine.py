@@ -52,7 +52,7 @@ class Machine:
     atomic_interval: float
     launch_latency: int
     block_latency: int
-    block_interval: int
+    round_cycles: int
     warp_interval: int
 
 

