@@ -14,12 +14,14 @@ from kernprof._lazy import exports
 from kernprof._version import __version__
 
 if TYPE_CHECKING:
+    from kernprof.comparison.compare import Comparison, compare
     from kernprof.prediction.run import Prediction, predict
     from kernprof.profile import KernelProfile, Report
     from kernprof.reports import load
     from kernprof.stalls.analysis import LaunchAnalysis, StallOptions, analyse
 
 __all__ = [
+    "Comparison",
     "KernelProfile",
     "LaunchAnalysis",
     "Prediction",
@@ -27,6 +29,7 @@ __all__ = [
     "StallOptions",
     "__version__",
     "analyse",
+    "compare",
     "load",
     "main",
     "predict",
@@ -34,6 +37,8 @@ __all__ = [
 
 # Public names and where they live: loaded on first use, so that `import kernprof` costs nothing.
 _HOMES = {
+    "Comparison": "kernprof.comparison.compare",
+    "compare": "kernprof.comparison.compare",
     "KernelProfile": "kernprof.profile",
     "Prediction": "kernprof.prediction.run",
     "Report": "kernprof.profile",

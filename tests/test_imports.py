@@ -22,7 +22,7 @@ ROWS = [
     {"compile", "library"},
     {"measure", "sim", "reports"},
     {"timing"},
-    {"compare", "stalls", "paper", "sweep", "store", "layers", "health"},
+    {"comparison", "advice", "stalls", "paper", "sweep", "store", "layers", "health"},
     {"prediction"},
     {"view"},
     {"cli"},

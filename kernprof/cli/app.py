@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from kernprof._version import __version__
-from kernprof.cli import doctor, layer, line_profiler, network, predict, stalls
+from kernprof.cli import compare, doctor, layer, line_profiler, network, predict, stalls
 from kernprof.errors import KernprofError
 
 _DEFECT = 70
@@ -31,6 +31,7 @@ stalls.register(app)
 layer.register(app)
 network.register(app)
 predict.register(app)
+compare.register(app)
 doctor.register(app)
 
 

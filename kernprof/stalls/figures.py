@@ -1,7 +1,7 @@
 """Single figures (occupancy, divergence, utilisations) from whatever metrics a profile holds.
 
-How each figure is made is told in ``kernprof/metrics/data/table_v.toml``: a list of ways, the best
-first.
+How each figure is made is told in ``kernprof/metrics/data/table_v.toml`` and ``work.toml``: a list
+of ways, the best first.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from kernprof.profile import KernelProfile
 
 _CAP_TOLERANCE = 1.05
 """Counters of separate replay passes exceed their peak by a few percent; more is shown as it is."""
+
+
+_FILES = {"row": "table_v", "extra": "table_v", "work": "work"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,10 @@ class Row:
         What to say on chips without memory of their own, or None.
     cap
         Physical upper bound of the value, or None.
+    unit
+        Unit of the value: "%", "B", or "" for a plain number.
+    group
+        Which part of a comparison the row belongs to.
     """
 
     key: str
@@ -71,6 +78,8 @@ class Row:
     no_branch: tuple[str, ...]
     absent_on_soc: str | None
     cap: float | None
+    unit: str
+    group: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +102,10 @@ class Figure:
 
 @cache
 def rows(kind: str = "row") -> tuple[Row, ...]:
-    """Return the rows of Table V (``row``) or what stands beside it (``extra``)."""
+    """Return the rows of Table V (``row``), what stands beside it (``extra``), or of ``work``.
+
+    ``work`` is what a launch executes and moves: instructions, requests, sectors, bytes, hit rates.
+    """
     return tuple(
         Row(
             key=entry["key"],
@@ -115,8 +127,10 @@ def rows(kind: str = "row") -> tuple[Row, ...]:
             no_branch=tuple(entry.get("no_branch", ())),
             absent_on_soc=entry.get("absent_on_soc"),
             cap=entry.get("cap"),
+            unit=entry.get("unit", "%" if entry["key"].endswith("_pct") else ""),
+            group=entry.get("group", kind),
         )
-        for entry in table("table_v")[kind]
+        for entry in table(_FILES[kind])[kind]
     )
 
 

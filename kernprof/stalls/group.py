@@ -55,6 +55,17 @@ def select(
 
 def grouped(profiles: Iterable[KernelProfile]) -> list[KernelProfile]:
     """Merge launches of one kernel with equal geometry on one GPU, in order of first appearance."""
+    return [merge(members) for members in gathered(profiles)]
+
+
+def gathered(profiles: Iterable[KernelProfile]) -> list[list[KernelProfile]]:
+    """Put launches of one kernel with equal geometry on one GPU together, unmerged.
+
+    Returns
+    -------
+    list of lists
+        One list a kernel and geometry, in order of first appearance; launches in the given order.
+    """
     groups: dict[object, list[KernelProfile]] = {}
     for profile in profiles:
         key = (
@@ -67,7 +78,7 @@ def grouped(profiles: Iterable[KernelProfile]) -> list[KernelProfile]:
             profile.origin.partition("#")[0],
         )
         groups.setdefault(key, []).append(profile)
-    return [merge(members) for members in groups.values()]
+    return list(groups.values())
 
 
 def merge(members: Sequence[KernelProfile]) -> KernelProfile:

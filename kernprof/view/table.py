@@ -72,12 +72,12 @@ def to_markdown(table: Table) -> str:
     """Render as a GitHub-flavoured Markdown table with its title and notes."""
     lines = []
     if table.title:
-        lines += [f"### {_escape(table.title)}", ""]
-    lines.append("| " + " | ".join(_escape(c) for c in table.columns) + " |")
+        lines += [f"### {escape(table.title)}", ""]
+    lines.append("| " + " | ".join(escape(c) for c in table.columns) + " |")
     lines.append("| " + " | ".join("---" for _ in table.columns) + " |")
-    lines += ["| " + " | ".join(_escape(text(c)) for c in row) + " |" for row in table.rows]
+    lines += ["| " + " | ".join(escape(text(c)) for c in row) + " |" for row in table.rows]
     if table.notes:
-        lines += ["", *(f"- {_escape(note)}" for note in table.notes)]
+        lines += ["", *(f"- {escape(note)}" for note in table.notes)]
     return "\n".join(lines) + "\n"
 
 
@@ -133,7 +133,8 @@ def _inert(cell: Cell) -> Cell:
     return cell
 
 
-def _escape(value: str) -> str:
+def escape(value: str) -> str:
+    """Return text that Markdown shows as it is."""
     for character in "\\|*_`[]":
         value = value.replace(character, "\\" + character)
     return value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,0 +1,1 @@
+"""What changed between two profiles of a kernel, and what explains the difference."""

@@ -1,0 +1,164 @@
+"""One sentence that says what changed and what explains it, made from the figures."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+from kernprof.comparison.changes import Change
+from kernprof.comparison.cycles import Part
+from kernprof.comparison.noise import Noise
+
+_EXPLAINED_PCT = 80.0
+"""Causes are listed until they explain this much of the change, at most three of them."""
+_MOST_CAUSES = 3
+_COUNTER_PCT = 10.0
+"""A part that moved the other way is told from this share of the change on."""
+_LEAST_LINK = 0.05
+"""A linked figure is cited from a change of 5 % on (as |ln(new / base)|)."""
+_CLOCK_PCT = 2.0
+_ALWAYS = "sm_balance_pct"
+"""Fewer SMs that share the work mean more cycles of every kind on the busiest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """What a part of the elapsed cycles is called, and which figures bear witness to it."""
+
+    says: str
+    more: tuple[str, ...] = ()
+    less: tuple[str, ...] = ()
+
+
+def tell(all_changes: Sequence[Change], parts: Sequence[Part], limiters: str | None) -> str:
+    """Say what changed and why.
+
+    Parameters
+    ----------
+    all_changes
+        The figures of both sides.
+    parts
+        Where the cycles went on both sides; empty when that can't be told.
+    limiters
+        How the limiter of occupancy changed, or None.
+    """
+    by_key = {change.key: change for change in all_changes}
+    total = by_key["cycles"] if by_key["cycles"].delta is not None else by_key["duration_ns"]
+    headline = _headline(total)
+    if total.delta is None or not total.delta:
+        return headline + "."
+    if total.noise is Noise.WITHIN_NOISE:
+        return f"{headline}: within the spread of the launches, so no difference is shown."
+    sentences = [headline]
+    causes = [_cause_text(part, by_key) for part in _explaining(parts, total.delta)]
+    if causes:
+        sentences[0] += ", mostly " + "; ".join(causes)
+    against = _against(parts, total.delta)
+    if against is not None:
+        sentences.append(f"Against it: {_cause_text(against, by_key)}")
+    if limiters is not None:
+        sentences.append(limiters)
+    clock = by_key["clock_ghz"].relative_pct
+    if total.key == "cycles" and clock is not None and abs(clock) >= _CLOCK_PCT:
+        sentences.append(f"The clock differs by {clock:+.1f} %, so time changes otherwise")
+    return ". ".join(sentences) + "."
+
+
+def cause(name: str) -> Cause:
+    """Return what a part is called; an unknown stall reason is called by its own name."""
+    return _causes().get(name, Cause(f"in {name}"))
+
+
+@cache
+def _causes() -> Mapping[str, Cause]:
+    text = resources.files("kernprof.comparison").joinpath("data", "causes.toml").read_text("utf-8")
+    return {
+        row["name"]: Cause(row["says"], tuple(row["more"]), tuple(row["less"]))
+        for row in tomllib.loads(text)["cause"]
+    }
+
+
+def _headline(total: Change) -> str:
+    unit = "cycles" if total.key == "cycles" else "ns"
+    if total.base is None or total.new is None:
+        return f"Neither cycles nor time are known on both sides ({total.hint})"
+    figures = f"{total.base:,.0f} -> {total.new:,.0f} {unit}"
+    if total.base == total.new:
+        return f"No change: {total.base:,.0f} {unit}"
+    if total.base <= 0 or total.new <= 0:
+        return figures
+    faster = total.new < total.base
+    factor = total.base / total.new if faster else total.new / total.base
+    word = "faster" if faster else "slower"
+    return f"{factor:.{2 if factor < 10 else 1}f}x {word} ({figures}, {total.relative_pct:+.1f} %)"
+
+
+def _explaining(parts: Sequence[Part], delta: float) -> list[Part]:
+    """Return the parts that moved with the whole, the largest first, until enough is explained."""
+    found: list[Part] = []
+    explained = 0.0
+    for part in parts:
+        if part.delta_cycles * delta <= 0:
+            continue
+        share = part.share_of_change_pct or 0.0
+        if found and (explained >= _EXPLAINED_PCT or share < _COUNTER_PCT):
+            break
+        found.append(part)
+        explained += share
+        if len(found) == _MOST_CAUSES:
+            break
+    return found
+
+
+def _against(parts: Sequence[Part], delta: float) -> Part | None:
+    for part in parts:
+        if part.delta_cycles * delta < 0:
+            enough = abs(part.share_of_change_pct or 0.0) >= _COUNTER_PCT
+            return part if enough else None
+    return None
+
+
+def _cause_text(part: Part, by_key: Mapping[str, Change]) -> str:
+    known = cause(part.name)
+    direction = "fewer" if part.delta_cycles < 0 else "more"
+    text = f"{abs(part.delta_cycles):,.0f} {direction} cycles {known.says}"
+    if known.says != f"in {part.name}" and part.name not in ("issuing", "no_warp_resident"):
+        text += f" [{part.name}]"
+    witness = _witness(part, known, by_key)
+    return text + (f" ({witness})" if witness else "")
+
+
+def _witness(part: Part, known: Cause, by_key: Mapping[str, Change]) -> str | None:
+    """Return the best witness (first in the table) among those that moved the fitting way."""
+    sign = 1 if part.delta_cycles > 0 else -1
+    fitting = [
+        change
+        for keys, expected in ((known.more, sign), ((*known.less, _ALWAYS), -sign))
+        for key in keys
+        if (change := by_key.get(key)) is not None
+        and change.delta is not None
+        and change.delta * expected > 0
+        and change.noise is not Noise.WITHIN_NOISE
+        and change.magnitude >= _LEAST_LINK
+    ]
+    if not fitting:
+        return None
+    best = fitting[0]
+    return f"{best.label} {short(best.base)} -> {short(best.new)}{' %' * (best.unit == '%')}"
+
+
+def short(value: float | None) -> str:
+    """Return a number with three digits and a factor of thousand: 1.23 M."""
+    if value is None:
+        return "n/a"
+    for factor, letter in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if abs(value) >= factor:
+            return (
+                f"{value / factor:.3g}{letter}"
+                if abs(value) < 999.5 * factor
+                else f"{value / factor:.0f}{letter}"
+            )
+    return f"{value:.3g}"

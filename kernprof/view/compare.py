@@ -1,0 +1,249 @@
+"""Tables, JSON and Markdown of ``kernprof compare``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from kernprof.comparison.changes import Change
+from kernprof.comparison.compare import Comparison, Pair
+from kernprof.comparison.noise import Noise
+from kernprof.profile import KernelProfile
+from kernprof.view.document import SCHEMA, launch_record
+from kernprof.view.table import Cell, Table, escape, number, to_markdown
+
+_MARKS = {Noise.WITHIN_NOISE: "~", Noise.SINGLE: "", Noise.EQUAL: "=", Noise.UNKNOWN: ""}
+
+
+def document(comparison: Comparison) -> dict[str, Any]:
+    """Return the document of ``kernprof compare --format json``."""
+    return {
+        "schema": SCHEMA,
+        "pairs": [_pair_record(pair) for pair in comparison.pairs],
+        "failed": [
+            {"gate": f.gate, "kernel": f.kernel, "reason": f.reason} for f in comparison.failed
+        ],
+        "unmatched": {
+            "base": [launch_record(profile) for profile in comparison.only_base],
+            "new": [launch_record(profile) for profile in comparison.only_new],
+        },
+    }
+
+
+def flat_table(comparison: Comparison) -> Table:
+    """Return one row a kernel and figure, for CSV."""
+    records = list(comparison.records())
+    return Table("", list(records[0]), [list(record.values()) for record in records])
+
+
+def summary_table(comparison: Comparison) -> Table:
+    """Return one row a kernel: cycles, time, and what explains the difference."""
+    rows: list[list[Cell]] = []
+    for pair in comparison.pairs:
+        cycles, time = pair.change("cycles"), pair.change("duration_ns")
+        top = pair.parts[0] if pair.parts and cycles.delta else None
+        why = None if top is None else f"{top.name} {top.delta_cycles:+,.0f} cycles"
+        bad = any(failure.kernel == pair.kernel for failure in comparison.failed)
+        rows.append(
+            [
+                pair.kernel,
+                _value(cycles.base, "cycles"),
+                _value(cycles.new, "cycles"),
+                _percent(cycles),
+                _percent(time),
+                why,
+                *(["failed" if bad else "passed"] if comparison.gates else []),
+            ]
+        )
+    columns = ["Kernel", "Base cycles", "New cycles", "Cycles", "Time", "Largest change"]
+    return Table("", [*columns, *(["Gates"] if comparison.gates else [])], rows)
+
+
+def cycles_table(pair: Pair, top: int) -> Table:
+    """Return where the cycles went, what changed most first."""
+    rows: list[list[Cell]] = [
+        [
+            part.name,
+            number(part.base_cycles, 0),
+            number(part.new_cycles, 0),
+            f"{part.delta_cycles:+,.0f}",
+            None if part.share_of_change_pct is None else f"{part.share_of_change_pct:+.1f} %",
+        ]
+        for part in pair.parts[:top]
+        if part.base_cycles or part.new_cycles
+    ]
+    left = len([p for p in pair.parts if p.base_cycles or p.new_cycles]) - len(rows)
+    notes = [f"{left} smaller part(s) not shown; --top shows more."] if left > 0 else []
+    return Table("", ["Cycles", "Base", "New", "Change", "Of the change"], rows, notes, "lrrrr")
+
+
+def change_table(pair: Pair) -> Table:
+    """Return every figure of a pair."""
+    rows: list[list[Cell]] = [
+        [
+            change.label + (" %" if change.unit == "%" else ""),
+            _value(change.base, change.unit),
+            _value(change.new, change.unit),
+            _delta(change),
+            _percent(change) if change.unit != "%" else None if change.delta is None else "",
+        ]
+        for change in pair.changes
+        if change.base is not None or change.new is not None
+    ]
+    rows.insert(_table_v_end(pair), ["  limited by", *_limiters(pair), "", ""])
+    return Table("", ["", "Base", "New", "Change", "%"], rows, align="lrrrr")
+
+
+def heading(pair: Pair) -> str:
+    """Return the name of a pair with its origins and geometries."""
+    sides = [_side(pair.base.profile), _side(pair.new.profile)]
+    return f"{pair.kernel} [{sides[0]} -> {sides[1]}; matched by {pair.matched_by}]"
+
+
+def closing(pair: Pair) -> list[str]:
+    """Return the notes under a pair's tables."""
+    lines = [f"Note: {note}." for note in pair.notes]
+    lacking: dict[str, list[str]] = {}
+    for change in pair.changes:
+        if change.delta is None and change.hint:
+            lacking.setdefault(change.hint, []).append(change.key)
+    lines += [f"Missing (n/a): {', '.join(keys)}: {hint}." for hint, keys in lacking.items()]
+    if pair.family is not None:
+        lines.append(
+            f"Cycles by cause: a scheduler of the {pair.scope}; counters for resident and issuing "
+            f"cycles, the rest in proportion to the stalls of {pair.family}."
+        )
+    if any(change.noise is Noise.WITHIN_NOISE for change in pair.changes):
+        lines.append("~: within the spread of the launches.")
+    return lines
+
+
+def unmatched_lines(comparison: Comparison) -> list[str]:
+    """Name the kernels that only one side has."""
+    lines = []
+    for side, profiles in (("base", comparison.only_base), ("new", comparison.only_new)):
+        if profiles:
+            names = ", ".join(f"{p.kernel} [{_side(p)}]" for p in profiles)
+            lines.append(f"Only in the {side}: {names}.")
+    return lines
+
+
+def markdown(comparison: Comparison, top: int) -> str:
+    """Return a summary fit for a pull request: one table, details folded away."""
+    blocks = []
+    if comparison.gates:
+        count = len(comparison.failed)
+        blocks.append(f"**{count} gate(s) failed**\n" if count else "**All gates passed**\n")
+    blocks += [
+        f"- {escape(f.kernel)}: `{_code(f.gate)}`: {escape(f.reason)}\n" for f in comparison.failed
+    ]
+    blocks.append(to_markdown(summary_table(comparison)))
+    for pair in comparison.pairs:
+        blocks.append(
+            f"<details><summary>{escape(pair.kernel)}: {escape(pair.sentence)}</summary>\n"
+        )
+        if pair.parts:
+            blocks.append(to_markdown(cycles_table(pair, top)))
+        blocks.append(to_markdown(change_table(pair)))
+        blocks += [f"- {escape(line)}" for line in closing(pair)]
+        blocks.append("\n</details>\n")
+    blocks += [f"- {escape(line)}" for line in unmatched_lines(comparison)]
+    return "\n".join(blocks) + "\n"
+
+
+def _pair_record(pair: Pair) -> dict[str, Any]:
+    return {
+        "kernel": pair.kernel,
+        "matched_by": pair.matched_by,
+        "base": {
+            **launch_record(pair.base.profile),
+            "occupancy_limiters": list(pair.base.limiters),
+        },
+        "new": {**launch_record(pair.new.profile), "occupancy_limiters": list(pair.new.limiters)},
+        "sentence": pair.sentence,
+        "changes": [_change_record(change) for change in pair.changes],
+        "cycles_by_cause": [
+            {
+                "cause": part.name,
+                "base": part.base_cycles,
+                "new": part.new_cycles,
+                "delta": part.delta_cycles,
+                "share_of_change_pct": part.share_of_change_pct,
+            }
+            for part in pair.parts
+        ],
+        "stall_family": pair.family,
+        "cycles_scope": pair.scope,
+        "missing": [
+            {"metric": change.key, "hint": change.hint}
+            for change in pair.changes
+            if change.delta is None
+        ],
+        "notes": list(pair.notes),
+    }
+
+
+def _change_record(change: Change) -> dict[str, Any]:
+    return {
+        "key": change.key,
+        "group": change.group,
+        "unit": change.unit,
+        "base": change.base,
+        "new": change.new,
+        "delta": change.delta,
+        "relative_pct": change.relative_pct,
+        "noise": str(change.noise),
+    }
+
+
+def _table_v_end(pair: Pair) -> int:
+    shown = [c for c in pair.changes if c.base is not None or c.new is not None]
+    for index, change in enumerate(shown):
+        if change.key == "theoretical_occupancy_pct":
+            return index + 1
+    return len(shown)
+
+
+def _limiters(pair: Pair) -> tuple[str | None, str | None]:
+    before, after = (", ".join(a.limiters) or None for a in (pair.base, pair.new))
+    return before, after
+
+
+def _side(profile: KernelProfile) -> str:
+    times = f" ({profile.launches}x)" if profile.launches > 1 else ""
+    geometry = f" {profile.grid} x {profile.block}" if profile.grid and profile.block else ""
+    return f"{profile.source} {profile.origin.rpartition('/')[2]}{times}{geometry}"
+
+
+def _value(value: float | None, unit: str) -> str | None:
+    if value is None:
+        return None
+    if unit == "%":
+        return number(value)
+    return number(value, 0) if value == int(value) else f"{value:,.4g}"
+
+
+def _delta(change: Change) -> str | None:
+    if change.delta is None:
+        return None
+    mark = _MARKS.get(change.noise, "")
+    if not change.delta:
+        return "0"
+    shown = f"{change.delta:+,.0f}" if abs(change.delta) >= 100 else f"{change.delta:+.3g}"
+    return f"{mark}{shown}" + (" points" if change.unit == "%" else "")
+
+
+def _percent(change: Change) -> str | None:
+    if change.relative_pct is None:
+        return None if change.delta is None else ""
+    mark = "~" if change.noise is Noise.WITHIN_NOISE else ""
+    return f"{mark}{change.relative_pct:+.1f} %"
+
+
+def _code(text: str) -> str:
+    return text.replace("`", "'")
+
+
+def gate_lines(comparison: Comparison) -> Sequence[str]:
+    """Return one line a failed gate."""
+    return [f"failed: {f.kernel}: {f.gate}: {f.reason}" for f in comparison.failed]

@@ -1,0 +1,56 @@
+"""Gates as JUnit XML, which every CI system shows: one test case a kernel and gate."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree
+
+from kernprof.comparison.compare import Comparison
+
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def junit(comparison: Comparison) -> str:
+    """Return the document; without gates, one passing case a kernel that tells what changed."""
+    cases = []
+    for pair in comparison.pairs:
+        names = [
+            name
+            for side in (pair.base.profile, pair.new.profile)
+            for name in (side.kernel, side.demangled)
+        ]
+        gates = [gate.text for gate in comparison.gates if gate.concerns(*names)]
+        cases += [(pair, gate) for gate in gates or ["compared"]]
+    missing = [profile.kernel for profile in comparison.only_base]
+    suite = ElementTree.Element(
+        "testsuite",
+        name="kernprof compare",
+        tests=str(len(cases) + len(missing)),
+        failures=str(len(comparison.failed)),
+        skipped=str(len(missing)),
+    )
+    failures = {(f.kernel, f.gate): f.reason for f in comparison.failed}
+    for pair, gate in cases:
+        case = ElementTree.SubElement(
+            suite, "testcase", classname=_clean(pair.kernel), name=_clean(gate)
+        )
+        reason = failures.get((pair.kernel, gate))
+        if reason is not None:
+            failure = ElementTree.SubElement(case, "failure", message=_clean(reason))
+            failure.text = _clean(pair.sentence)
+        else:
+            ElementTree.SubElement(case, "system-out").text = _clean(pair.sentence)
+    for kernel in missing:
+        case = ElementTree.SubElement(
+            suite, "testcase", classname=_clean(kernel), name="is in the new report"
+        )
+        ElementTree.SubElement(case, "skipped", message="only in the base: not compared")
+    root = ElementTree.Element("testsuites")
+    root.append(suite)
+    ElementTree.indent(root)
+    body = ElementTree.tostring(root, encoding="unicode")
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{body}\n'
+
+
+def _clean(text: str) -> str:
+    return _NOT_XML.sub("?", text)

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "reports"))
+import ncurep_builder as build
+from profiles import issue_ratios
+
+from kernprof import main
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    def make(name: str, *cycles: float, kernel: str = "gemv<2>|T") -> Path:
+        launches = [
+            build.Launch(
+                kernel=kernel,
+                metrics={
+                    "gpc__cycles_elapsed.max": c,
+                    "gpu__time_duration.sum": c,
+                    "smsp__cycles_active.avg.pct_of_peak_sustained_elapsed": 80.0,
+                    "smsp__issue_active.avg.pct_of_peak_sustained_active": 20.0,
+                    **issue_ratios(selected=1.0, long_scoreboard=c / 100, wait=2.0),
+                },
+            )
+            for c in cycles
+        ]
+        path = tmp_path / f"{name}.ncu-rep"
+        path.write_bytes(build.report(launches))
+        return path
+
+    return make
+
+
+def run(*arguments: object) -> int:
+    return main(["compare", *(str(a) for a in arguments)])
+
+
+def test_the_table_tells_the_story(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(write("a", 1000.0), write("b", 1500.0)) == 0
+    out = capsys.readouterr().out
+    assert "1.50x slower (1,000 -> 1,500 cycles, +50.0 %)" in out
+    assert "[long_scoreboard]" in out
+    assert "Occupancy (achieved)" not in out.split("Missing")[0]
+    assert "occupancy_pct: collect it with ncu --section Occupancy" in out
+
+
+def test_json_follows_the_contract(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(write("a", 1000.0), write("b", 1500.0), "--format", "json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["schema"] == "kernprof/1"
+    assert found["failed"] == []
+    (pair,) = found["pairs"]
+    changes = {c["key"]: c for c in pair["changes"]}
+    assert changes["cycles"]["relative_pct"] == pytest.approx(50)
+    assert changes["occupancy_pct"]["base"] is None
+    assert {m["metric"] for m in pair["missing"]} >= {"occupancy_pct", "instructions"}
+    assert sum(p["delta"] for p in pair["cycles_by_cause"]) == pytest.approx(500)
+    assert pair["base"]["origin"] == "a.ncu-rep#0" or pair["base"]["origin"].endswith("a.ncu-rep#0")
+
+
+def test_gates_end_with_1_and_write_junit(
+    write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    junit = tmp_path / "out.xml"
+    gates = ["--fail-if", "cycles > +5%", "--fail-if", "cycles > +90%", "--junit", junit]
+    assert run(write("a", 1000.0), write("b", 1500.0), *gates, "-f", "json") == 1
+    captured = capsys.readouterr()
+    assert [f["gate"] for f in json.loads(captured.out)["failed"]] == ["cycles > +5%"]
+    assert "cycles > +5%: cycles 1,000 -> 1,500 (+50.00 %)" in captured.err
+    suite = ElementTree.parse(junit).getroot()[0]
+    assert (suite.get("tests"), suite.get("failures")) == ("2", "1")
+    assert [case.get("name") for case in suite if case.find("failure") is not None] == [
+        "cycles > +5%"
+    ]
+    assert run(write("a", 1000.0), write("b", 900.0), *gates) == 0
+
+
+def test_markdown_escapes_names_of_strangers(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gates = ["--fail-if", "cycles > +5%"]
+    assert run(write("a", 1000.0), write("b", 1500.0), *gates, "--format", "md") == 1
+    out = capsys.readouterr().out
+    assert out.startswith("**1 gate(s) failed**")
+    assert "<details><summary>" in out
+    table = next(line for line in out.splitlines() if line.startswith("| gemv"))
+    assert "gemv&lt;2&gt;\\|T" in table
+
+
+def test_csv_has_one_row_a_figure(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(write("a", 1000.0, 1001.0), write("b", 1500.0, 1501.0), "--format", "csv") == 0
+    rows = {row["key"]: row for row in csv.DictReader(io.StringIO(capsys.readouterr().out))}
+    assert float(rows["cycles"]["delta"]) == 500
+    assert rows["cycles"]["noise"] == "significant"
+    assert float(rows["stall.wait"]["base"]) > 0
+
+
+def test_launches_of_one_report_can_be_compared(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = write("a", 1000.0, 2000.0)
+    assert run(report, report, "--base-launch", 0, "--new-launch", 1) == 0
+    assert "2.00x slower" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        (["--fail-if", "cycles > 5%"], 2),
+        (["--fail-if", "nonsense > 5"], 2),
+        (["--match", "luck"], 2),
+        (["--base-launch", "7"], 2),
+    ],
+)
+def test_wrong_usage_is_one_line(
+    write: Write, capsys: pytest.CaptureFixture[str], options: list[str], code: int
+) -> None:
+    assert run(write("a", 1000.0), write("b", 1500.0), *options) == code
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_an_unreadable_report_ends_with_3(
+    write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(write("a", 1000.0), tmp_path / "none.ncu-rep") == 3
+    assert "no such file" in capsys.readouterr().err
