@@ -40,6 +40,8 @@ class Case:
         In the form of ``kernprof predict --arg``.
     data
         What the arguments' content decides, or an empty string where counts don't depend on it.
+    calibrates
+        Whether the launch was looked at while the timing model was made, and can't judge it.
     """
 
     digest: str
@@ -51,6 +53,7 @@ class Case:
     gpu: str
     arguments: tuple[Spec, ...]
     data: str
+    calibrates: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ def cases(file: Path = CASES) -> tuple[Case, ...]:
             gpu=row["gpu"],
             arguments=tuple(parse(text) for text in row["arguments"]),
             data=row.get("data", ""),
+            calibrates=row.get("calibrates", False),
         )
         for row in rows
     )

@@ -12,6 +12,7 @@ from kernprof.prediction.arguments import build
 from kernprof.prediction.run import execute
 from kernprof.prediction.subject import from_profile
 from validation.cases import Case, Found
+from validation.cycles import Timed, section, timed
 
 TOTAL = "smsp__inst_executed.sum"
 
@@ -30,12 +31,15 @@ class Replay:
         Why it could not be replayed, or None.
     seconds
         Wall time, for the progress line only.
+    timed
+        Cycles and stalls, where both are known.
     """
 
     case: Case
     compared: tuple[Compared, ...]
     failure: str | None
     seconds: float
+    timed: Timed | None = None
 
     @property
     def total(self) -> Compared | None:
@@ -60,7 +64,8 @@ def replay(found: Found) -> Replay:
         done = execute(from_profile(found.profile), build(found.case.arguments))
     except KernprofError as error:
         return Replay(found.case, (), str(error), time.monotonic() - started)
-    return Replay(found.case, done.agreement, None, time.monotonic() - started)
+    spent = time.monotonic() - started
+    return Replay(found.case, done.agreement, None, spent, timed(found, done))
 
 
 def page(replays: Iterable[Replay], absent: Iterable[Case]) -> str:
@@ -70,7 +75,9 @@ def page(replays: Iterable[Replay], absent: Iterable[Case]) -> str:
     exact = [r for r in ran if r.compared and all(c.equal for c in r.compared)]
     same = [r for r in ran if r.total is not None and r.total.equal]
     lines = [
-        "# Simulated counts against hardware",
+        "# Predictions against hardware",
+        "",
+        "## Counts",
         "",
         "Made by `make validate REPORTS=FOLDER`. Reports that other people published hold a",
         "kernel's machine code and the counters of a real GPU. The machine code is executed by the",
@@ -87,14 +94,15 @@ def page(replays: Iterable[Replay], absent: Iterable[Case]) -> str:
         "|---|---|---|---|---|---|---|---|---|",
         *(_row(r) for r in done),
         "",
-        "## What differs",
+        "### What differs",
         "",
     ]
     for r in done:
         lines += [f"- `{r.case.kernel}`, grid {_grid(r.case)}: {text}" for text in _differences(r)]
+    lines += ["", *section([r.timed for r in done if r.timed is not None])]
     missing = [f"`{c.kernel}` ({c.repository})" for c in absent]
     if missing:
-        lines += ["", f"Not in the folder of this run: {', '.join(missing)}."]
+        lines += [f"Not in the folder of this run: {', '.join(missing)}."]
     return "\n".join(lines) + "\n"
 
 

@@ -79,3 +79,33 @@ def test_the_page_counts_what_is_equal(case_and_profile) -> None:
 def test_a_folder_without_reports(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path)]) == 4
     assert "https://github.com/" in capsys.readouterr().err
+
+
+def test_cycles_are_scored_apart_from_the_launches_that_made_the_model(case_and_profile) -> None:
+    from validation.cycles import Timed, mape, rank_correlation, section
+
+    case, _ = case_and_profile
+    stalls = {"wait": 60.0, "barrier": 40.0}
+
+    def row(name: str, cycles: float, predicted: float, **more: object) -> Timed:
+        made = replace(case, kernel=name, calibrates=bool(more.get("calibrates")))
+        theirs = {"wait": 30.0, "barrier": 70.0} if more.get("wrong") else stalls
+        same = not more.get("other")
+        return Timed(made, cycles, predicted, predicted, predicted, stalls, theirs, same)
+
+    rows = [
+        row("a", 100, 110),
+        row("b", 200, 180, wrong=True),
+        row("c", 300, 300, calibrates=True),
+        row("d", 400, 440, calibrates=True),
+        row("e", 500, 50, other=True),
+    ]
+    assert mape(rows[:2]) == pytest.approx(10)
+    assert rank_correlation(rows[:4]) == pytest.approx(1)
+    assert rows[1].top == ("wait", "barrier")
+    assert rows[1].distance_pct == pytest.approx(30)
+    text = "\n".join(section(rows))
+    assert "| judging | 2 | 10.0 % |" in text
+    assert "| 1 of 2 | 15.0 % |" in text
+    assert "| the model was made with | 2 | 5.0 % |" in text
+    assert "not scored: other work" in text
