@@ -126,8 +126,8 @@ def section(rows: Iterable[Timed]) -> list[str]:
         "sampling bounds are what extrapolating from the simulated part leaves open. The distance",
         "is the part of stalled time that is put on another reason. Rules and numbers of the model",
         "were chosen with the launches marked *, and from the public tables that",
-        "`kernprof/timing/data/machines.toml` names; from the others no number was set, though some",
-        "of them were run as the model grew.",
+        "`kernprof/timing/data/machines.toml` names; from the others no number was set, though",
+        "some of them were run as the model grew.",
         "",
         "| Launches | Number | Mean absolute error of cycles | Largest | Rank correlation | "
         "Top reason right | Mean distance of stalls |",
