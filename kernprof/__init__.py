@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kernprof.prediction.run import Prediction, predict
     from kernprof.profile import KernelProfile, Report
     from kernprof.reports import load
+    from kernprof.reports.ncurep.writer import write_report
     from kernprof.stalls.analysis import LaunchAnalysis, StallOptions, analyse
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "load",
     "main",
     "predict",
+    "write_report",
 ]
 
 # Public names and where they live: loaded on first use, so that `import kernprof` costs nothing.
@@ -44,6 +46,7 @@ _HOMES = {
     "Report": "kernprof.profile",
     "load": "kernprof.reports",
     "predict": "kernprof.prediction.run",
+    "write_report": "kernprof.reports.ncurep.writer",
     "LaunchAnalysis": "kernprof.stalls.analysis",
     "StallOptions": "kernprof.stalls.analysis",
     "analyse": "kernprof.stalls.analysis",

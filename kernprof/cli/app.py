@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from kernprof._version import __version__
-from kernprof.cli import compare, doctor, layer, line_profiler, network, predict, stalls
+from kernprof.cli import compare, convert, doctor, layer, line_profiler, network, predict, stalls
 from kernprof.errors import KernprofError
 
 _DEFECT = 70
@@ -32,6 +32,7 @@ layer.register(app)
 network.register(app)
 predict.register(app)
 compare.register(app)
+convert.register(app)
 doctor.register(app)
 
 

@@ -42,15 +42,21 @@ def emit(content: str, path: Path | None) -> None:
         sys.stdout.write(content)
         sys.stdout.flush()
         return
+    emit_bytes(content.encode("utf-8"), path)
+
+
+def emit_bytes(content: bytes, path: Path) -> None:
+    """Write a binary result whole to a file.
+
+    Raises
+    ------
+    UsageError
+        When the file can't be written.
+    """
     try:
         # Written beside and renamed, so that a reader never sees half a result.
         with tempfile.NamedTemporaryFile(
-            "w",
-            encoding="utf-8",
-            newline="",
-            dir=path.parent,
-            prefix=f".{path.name}.",
-            delete=False,
+            dir=path.parent, prefix=f".{path.name}.", delete=False
         ) as scratch:
             scratch.write(content)
         umask = os.umask(0)

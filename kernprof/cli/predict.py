@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kernprof.cli.convert import REPORT_SUFFIX, EmbedSource, write
 from kernprof.cli.output import (
     Format,
     FormatOption,
@@ -71,6 +72,7 @@ def predict(
     lines: Annotated[bool, typer.Option("--lines", help="Also counts per source line.")] = False,
     fmt: FormatOption = Format.TABLE,
     output: OutputOption = None,
+    embed_source: EmbedSource = False,
 ) -> None:
     """Execute a kernel's machine code without a GPU: exact counts, predicted cycles and stalls."""
     from kernprof.prediction.arguments import build, parse
@@ -92,6 +94,9 @@ def predict(
         options=[f"--std={std}"] if std else (),
     )
     _save(done, targets)
+    if output is not None and output.suffix == REPORT_SUFFIX:
+        write([done.profile], output, embed_source=embed_source)
+        return
     emit(_render(done, fmt, output, lines=lines), output)
 
 

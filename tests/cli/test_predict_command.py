@@ -77,3 +77,18 @@ def test_faults_name_thread_and_line(command: list[str], capsys) -> None:
     error = capsys.readouterr().err
     assert "belongs to no allocation" in error
     assert "k.cu:3" in error
+
+
+def test_a_prediction_can_be_written_as_a_report(command: list[str], tmp_path: Path) -> None:
+    import kernprof
+
+    report = tmp_path / "predicted.ncu-rep"
+    assert main([*command, "-o", str(report)]) == 0
+    (found,) = kernprof.load(report).profiles
+    assert (found.kernel, found.source) == ("saxpy", "predicted")
+    assert found.code is not None
+    base = found.code.base_address
+    assert base is not None
+    keys = [key for key in found.instances["inst_executed"].keys if isinstance(key, int)]
+    assert (keys[0] - base, keys[1] - base) == (0, 16)
+    assert found.code.symbol_index is not None

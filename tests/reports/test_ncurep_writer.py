@@ -1,0 +1,252 @@
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+sys.path.insert(0, str(Path(__file__).parent))
+import damage
+import ncurep_builder as build
+
+import kernprof
+from kernprof.errors import UsageError
+from kernprof.profile import (
+    Collector,
+    Dim3,
+    Gpu,
+    InstanceTable,
+    KernelProfile,
+    MachineCode,
+    RuleResult,
+    SharedMemory,
+    Source,
+)
+from kernprof.reports.ncurep import writer
+from kernprof.reports.ncurep.writer import write_report
+
+WORD = st.from_regex(r"[a-z_]{1,12}(\.[a-z]{1,6})?", fullmatch=True)
+TEXT = st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=20).filter(
+    lambda t: t.strip() == t
+)
+NUMBER = st.floats() | st.integers(0, 2**64 - 1)
+VALUE = NUMBER | TEXT
+KEY = st.none() | TEXT | st.integers(0, 2**64 - 1)
+TABLE = st.lists(st.tuples(KEY, VALUE), min_size=1, max_size=4).map(
+    lambda pairs: InstanceTable(tuple(k for k, _ in pairs), tuple(v for _, v in pairs))
+)
+EXTENT = st.builds(Dim3, st.integers(1, 2**31), st.integers(1, 9), st.integers(1, 9))
+RULE = st.one_of(
+    st.builds(
+        RuleResult,
+        identifier=WORD,
+        name=TEXT,
+        kind=st.sampled_from(["ok", "warning", "error", "optimization"]),
+        message=TEXT,
+        section=st.none() | WORD,
+    ),
+    st.builds(
+        RuleResult,
+        identifier=WORD,
+        name=TEXT,
+        kind=st.just("optimization"),
+        message=TEXT,
+        speedup_pct=st.floats(0, 100),
+        speedup_scope=st.sampled_from(["local", "global"]),
+    ),
+    st.builds(RuleResult, WORD, TEXT, st.just("none"), st.just("")),
+)
+PROFILE = st.builds(
+    KernelProfile,
+    kernel=WORD,
+    demangled=st.none() | TEXT,
+    mangled=WORD,
+    source=st.just(Source.IMPORTED),
+    origin=st.just("a#0"),
+    gpu=st.builds(Gpu, st.none() | TEXT, st.sampled_from(["7.5", "8.0", "12.0"]), st.just(40)),
+    grid=EXTENT,
+    block=EXTENT,
+    registers=st.integers(0, 255),
+    shared_mem=st.builds(SharedMemory, st.integers(0, 9999), st.integers(0, 9999)),
+    metrics=st.dictionaries(WORD.map("x__".__add__), VALUE, max_size=8),
+    instances=st.dictionaries(WORD.map("y__".__add__), TABLE, max_size=3),
+    unset=st.lists(WORD.map("z__".__add__), unique=True, max_size=2).map(tuple),
+    nvtx=st.lists(TEXT, max_size=3).map(tuple),
+    rules=st.lists(RULE, max_size=3).map(tuple),
+)
+KEPT = ("kernel", "demangled", "mangled", "source", "grid", "block", "registers", "shared_mem")
+
+
+def read(content: bytes, folder: Path) -> tuple[KernelProfile, ...]:
+    path = folder / "written.ncu-rep"
+    path.write_bytes(content)
+    return kernprof.load(path).profiles
+
+
+def same(a: Any, b: Any) -> bool:
+    return type(a) is type(b) and (a == b or (a != a and b != b))
+
+
+def assert_kept(before: KernelProfile, after: KernelProfile) -> None:
+    for field in (*KEPT, "unset", "nvtx", "rules"):
+        assert getattr(after, field) == getattr(before, field), field
+    assert (after.gpu.name, after.gpu.cc, after.gpu.sm_count) == (
+        before.gpu.name,
+        before.gpu.cc,
+        before.gpu.sm_count,
+    )
+    for name, value in before.metrics.items():
+        assert same(after.metrics[name], value), name
+    for name, table in before.instances.items():
+        found = after.instances[name]
+        assert list(found.keys) == list(table.keys), name
+        assert all(map(same, found.values, table.values)), name
+    added = set(after.metrics) - set(before.metrics)
+    assert all(name.startswith(("launch__", "device__attribute_")) for name in added)
+
+
+@settings(
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.lists(PROFILE, min_size=1, max_size=3))
+def test_what_is_written_is_read_value_for_value(
+    tmp_path: Path, profiles: list[KernelProfile]
+) -> None:
+    found = read(write_report(profiles), tmp_path)
+    assert len(found) == len(profiles)
+    for before, after in zip(profiles, found, strict=True):
+        assert_kept(before, after)
+
+
+def test_a_second_writing_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "first.ncu-rep"
+    path.write_bytes(damage.sound())
+    profiles = [*kernprof.load(path).profiles, launch()]
+    once = read(write_report(profiles, embed_source=True), tmp_path)
+    twice = read(write_report(once, embed_source=True), tmp_path)
+    assert twice == once
+
+
+def launch(**overrides: Any) -> KernelProfile:
+    fields: dict[str, Any] = {
+        "kernel": "saxpy",
+        "source": Source.PREDICTED,
+        "origin": "k.cu",
+        "gpu": Gpu("Tesla T4", "7.5", 40),
+        "grid": Dim3(4),
+        "block": Dim3(256),
+        "metrics": {"smsp__inst_executed.sum": 12},
+    }
+    return KernelProfile(**{**fields, **overrides})
+
+
+def test_a_prediction_says_so_wherever_it_is_opened(tmp_path: Path) -> None:
+    content = write_report([launch()])
+    (found,) = read(content, tmp_path)
+    assert found.source is Source.PREDICTED
+    assert str(found.metrics["kernprof__provenance"]).startswith("predicted")
+    assert [(r.kind, r.identifier) for r in found.rules] == [("warning", "KernprofPredicted")]
+    assert any("predicted by kernprof" in note for note in found.notes)
+    assert "predicted" in kernprof.load(tmp_path / "written.ncu-rep").session["comment"]
+    # What the official programs find units by.
+    assert found.gpu.attributes["implementation"] == 356
+
+
+def test_addresses_from_0_are_moved_and_point_into_the_machine_code(tmp_path: Path) -> None:
+    counts = InstanceTable((0, 16, 32), (7, 8, 9))
+    code = MachineCode(b"\x7fELF no more", 3, 0, {"/a.cu": "text\n"})
+    profiles = [
+        launch(kernel=k, instances={"inst_executed": counts}, code=code) for k in ("one", "two")
+    ]
+    found = read(write_report(profiles), tmp_path)
+    bases = []
+    for profile in found:
+        assert profile.code is not None
+        assert profile.code.cubin == code.cubin
+        assert profile.code.symbol_index == 3
+        assert profile.code.sources == {}
+        base = profile.code.base_address
+        assert base
+        table = profile.instances["inst_executed"]
+        assert [k - base for k in table.keys if isinstance(k, int)] == [0, 16, 32]
+        assert list(table.values) == [7, 8, 9]
+        bases.append(base)
+    assert len(set(bases)) == 2
+    (embedded, _) = read(write_report(profiles, embed_source=True), tmp_path)
+    assert embedded.code is not None
+    assert embedded.code.sources == {"/a.cu": "text\n"}
+
+
+def test_clock_and_cache_control_survive(tmp_path: Path) -> None:
+    how = Collector("ncu", "2024.1.0.0", "locked to base", "none")
+    (found,) = read(write_report([launch(collector=how, source=Source.MEASURED)]), tmp_path)
+    assert found.collector == how
+    assert str(found.metrics["kernprof__provenance"]).startswith("measured")
+
+
+def test_large_reports_go_into_several_blocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "_BLOCK_BYTES", 2000)
+    profiles = [launch(metrics={"x__y.sum": n}) for n in range(20)]
+    found = read(write_report(profiles), tmp_path)
+    assert [p.metrics["x__y.sum"] for p in found] == list(range(20))
+
+
+@pytest.mark.parametrize(
+    ("profile", "said"),
+    [
+        (launch(grid=None), "grid and block"),
+        (launch(source=Source.PUBLISHED), "published figures are no profile"),
+        (launch(source=Source.STATIC), "static figures are no profile"),
+    ],
+)
+def test_what_no_report_can_hold_is_refused(profile: KernelProfile, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        write_report([profile])
+    with pytest.raises(UsageError, match="no launch"):
+        write_report([])
+
+
+def test_the_command_writes_and_leaves_source_text_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = tmp_path / "in.ncu-rep"
+    report.write_bytes(build.report([build.Launch(metrics={"x__y.sum": 1.0})] * 3))
+    out = tmp_path / "out.ncu-rep"
+    assert kernprof.main(["convert", str(report), "--launch", "1", "-o", str(out)]) == 0
+    assert "1 launch(es) are in" in capsys.readouterr().err
+    assert len(kernprof.load(out).profiles) == 1
+    assert kernprof.main(["convert", str(report), "-o", str(tmp_path / "out.txt")]) == 2
+
+
+def test_real_reports_come_back_value_for_value(shared_reports: Path, tmp_path: Path) -> None:
+    # Oldest and newest profiler, Volta to Blackwell, and instruction tables.
+    wanted = ("skycs97", "iamcoleman", "chia7", "josiahls", "thor_hbm", "suhithr", "AlpriElse")
+    files = [f for f in sorted(shared_reports.iterdir()) if any(w in f.name for w in wanted)]
+    assert len(files) > 8
+    for file in files:
+        before = kernprof.load(file).profiles
+        after = read(write_report(before, embed_source=True), tmp_path)
+        for a, b in zip(before, after, strict=True):
+            assert_kept(a if a.mangled else replace(a, mangled=b.mangled), b)
+            assert a.code == b.code
+            assert a.collector == b.collector
+
+
+def test_the_official_reader_sees_the_same(tmp_path: Path) -> None:
+    ncu_report = pytest.importorskip(
+        "ncu_report", reason="NVIDIA's ncu_report is not installed; it is the user's to install"
+    )
+    path = tmp_path / "written.ncu-rep"
+    metrics = {"gpu__time_duration.sum": 1234.5, "launch__registers_per_thread": 32, "a__b": "text"}
+    path.write_bytes(write_report([launch(metrics=metrics), launch(kernel="two")]))
+    actions = ncu_report.load_report(str(path)).range_by_idx(0)
+    assert [actions.action_by_idx(i).name() for i in range(2)] == ["saxpy", "two"]
+    first = actions.action_by_idx(0)
+    for name, value in metrics.items():
+        assert first.metric_by_name(name).value() == value
