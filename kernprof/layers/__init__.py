@@ -1,5 +1,13 @@
-"""A layer's launches on a GPU: what can be told of them without running them."""
+"""A layer's launches on a GPU: what can be told without running them, and what simulating tells."""
 
+from kernprof.layers.predicted import PredictedLaunch, can_predict, predict_launches
 from kernprof.layers.static import StaticLaunch, profile_of, static_launches
 
-__all__ = ["StaticLaunch", "profile_of", "static_launches"]
+__all__ = [
+    "PredictedLaunch",
+    "StaticLaunch",
+    "can_predict",
+    "predict_launches",
+    "profile_of",
+    "static_launches",
+]

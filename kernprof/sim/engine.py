@@ -73,6 +73,11 @@ def _version() -> str:
     return digest.hexdigest()
 
 
+def executes(arch: str) -> bool:
+    """Whether machine code of an architecture ("sm_80") can be executed at all."""
+    return int(arch.removeprefix("sm_")) >= 70
+
+
 def compile_kernel(program: Program, name: str) -> CompiledKernel:
     """Compile a kernel of a program; a program keeps what it compiled.
 
@@ -87,7 +92,7 @@ def compile_kernel(program: Program, name: str) -> CompiledKernel:
     kept = program.compiled.get(name)
     if isinstance(kept, CompiledKernel):
         return kept
-    if kernel.sm < 70:
+    if not executes(kernel.arch):
         raise CubinError(
             f"{name}: {kernel.arch} is not simulated; compile the kernel for sm_70 or newer"
         )

@@ -1,0 +1,164 @@
+"""A layer's launches run in the simulator: exact counts, predicted cycles and stall reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from kernprof.compile import compile_source
+from kernprof.compile.compiler import SOURCE_ROOT
+from kernprof.devices.model import Device
+from kernprof.errors import UnavailableError
+from kernprof.layers.static import StaticLaunch
+from kernprof.library import source
+from kernprof.library.content import sample_arguments
+from kernprof.profile import KernelProfile
+
+if TYPE_CHECKING:
+    from kernprof.sim.program import Program
+    from kernprof.timing import Estimate, Timing
+
+TIMED_INSTRUCTIONS = 3_000_000
+"""Warp instructions of a launch that are simulated for time; the rest is extrapolated."""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class PredictedLaunch:
+    """One distinct launch of a layer, simulated.
+
+    Parameters
+    ----------
+    static
+        Geometry and resources; ``static.launch.count`` says how many times it is launched.
+    profile
+        Its metrics; source ``predicted``.
+    timing, cycles
+        What the timing model found, and cycles of one launch.
+    """
+
+    static: StaticLaunch
+    profile: KernelProfile
+    timing: Timing
+    cycles: Estimate
+
+    @property
+    def time_ns(self) -> float | None:
+        """Time of all ``count`` launches in ns, the gaps between them left out."""
+        one = self.profile.duration_ns
+        return None if one is None else self.static.launch.count * one
+
+
+def can_predict(device: Device) -> str:
+    """Say why time can't be predicted for a GPU here, or return an empty string."""
+    from kernprof.sim.engine import executes
+    from kernprof.timing.machine import names
+    from kernprof.timing.native import core
+
+    if device.arch.name not in names():
+        return f"the timing model has no numbers for {device.arch.name} ({device.name})"
+    if not executes(device.arch.name):
+        return f"machine code of {device.arch.name} ({device.name}) is not executed yet"
+    try:
+        core()
+    except UnavailableError as missing:
+        return str(missing)
+    return ""
+
+
+def predict_launches(
+    statics: Iterable[StaticLaunch],
+    device: Device,
+    *,
+    origin: str = "",
+    instructions: int = TIMED_INSTRUCTIONS,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> tuple[PredictedLaunch, ...]:
+    """Run launches in the simulator; those of one kernel and shape once.
+
+    Caches are cold at the start of every launch, as under Nsight Compute.
+
+    Parameters
+    ----------
+    statics
+        Launches that were compiled for the GPU.
+    device
+        The GPU.
+    origin
+        What the profiles say they come from.
+    instructions
+        Warp instructions of a launch that are simulated for time.
+    workers
+        Threads of the host.
+    progress
+        Called with the number of launches done and of all.
+
+    Raises
+    ------
+    UnavailableError
+        The disassembler or the timing core is missing.
+    CubinError
+        The machine code has an instruction whose meaning is not known.
+    """
+    wanted = list(statics)
+    known: dict[tuple[object, ...], PredictedLaunch] = {}
+    found = []
+    for position, static in enumerate(wanted):
+        key = (static.kernel.name, static.launch.sizes)
+        if key not in known:
+            known[key] = _predict(static, device, instructions, workers)
+        made = known[key]
+        profile = replace(
+            made.profile,
+            origin=f"{origin}#{position}",
+            launches=static.launch.count,
+            notes=(*made.profile.notes, *_stand_in(static)),
+        )
+        found.append(replace(made, static=static, profile=profile))
+        if progress is not None:
+            progress(position + 1, len(wanted))
+    return tuple(found)
+
+
+def _predict(
+    static: StaticLaunch, device: Device, instructions: int, workers: int | None
+) -> PredictedLaunch:
+    from kernprof import sim
+    from kernprof.sim.recording import TraceBudget
+    from kernprof.timing import estimate, simulate, timed
+
+    item, geometry = static.kernel, static.geometry
+    program = _program(item.file, source(item), device.arch.name)
+    done = sim.run(
+        program,
+        item.name,
+        tuple(geometry.grid),
+        tuple(geometry.block),
+        sample_arguments(item, static.launch.shape),
+        dynamic_shared=geometry.dynamic_shared_bytes,
+        workers=workers,
+        trace=TraceBudget(instructions, static.occupancy.blocks_per_sm * device.sm_count),
+    )
+    timing = simulate(done, device)
+    profile = timed(sim.profile(done, gpu=device.gpu), timing)
+    return PredictedLaunch(
+        static=static,
+        profile=replace(profile, family=item.family),
+        timing=timing,
+        cycles=estimate(timing),
+    )
+
+
+def _stand_in(static: StaticLaunch) -> tuple[str, ...]:
+    return (f"stands in for {static.launch.library}",) if static.launch.stand_in else ()
+
+
+@lru_cache(maxsize=64)
+def _program(file: str, text: str, arch: str) -> Program:
+    from kernprof import sim
+
+    return sim.load(compile_source(text, arch=arch, name=f"{SOURCE_ROOT}/{file}").image)
