@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,16 +13,19 @@ from kernprof.cli.output import (
     FormatOption,
     OutputOption,
     emit,
+    notice,
     terminal_width,
     use_color,
 )
-from kernprof.errors import UsageError
+from kernprof.errors import UnavailableError, UsageError
 from kernprof.lowering.launch import Direction, Lowering, Phase
 from kernprof.networks.counters import Counter
 from kernprof.networks.ir import Engine
 from kernprof.networks.single import LayerType
 
 if TYPE_CHECKING:
+    from kernprof.devices import Device
+    from kernprof.layers import PredictedLaunch, StaticLaunch
     from kernprof.networks.ir import Layer
 
 
@@ -31,6 +34,7 @@ class LayerSource(StrEnum):
 
     AUTO = "auto"
     STATIC = "static"
+    PREDICTED = "predicted"
 
 
 # What is shown for a type alone: real layers that people tune.
@@ -86,7 +90,10 @@ def layer(
     counter: Annotated[Counter, typer.Option(help="Counting rule.")] = Counter.NETSCOPE,
     source: Annotated[
         LayerSource,
-        typer.Option(help="static: geometry, resources and bounds, nothing run; auto: the same."),
+        typer.Option(
+            help="static: geometry, resources and bounds, nothing run; predicted: the launches "
+            "simulated, with cycles and stalls; auto: predicted where that is possible."
+        ),
     ] = LayerSource.AUTO,
     fmt: FormatOption = Format.TABLE,
     output: OutputOption = None,
@@ -115,18 +122,45 @@ def layer(
     options = LoweringOptions(lowering=lowering, direction=direction, batch=batch, phase=phase)
     report = layer_report(found, options, network=of, counter=counter)
     statics = static_launches(report.launches, device)
+    predicted = _predicted(statics, device, source, report.name)
     if fmt is Format.JSON:
-        emit(dump(view.layer_document(report, statics, device)), output)
+        emit(dump(view.layer_document(report, statics, device, predicted)), output)
     elif fmt is Format.CSV:
-        emit(to_csv(view.flat_table(report, statics, device)), output)
+        emit(to_csv(view.flat_table(report, statics, device, predicted)), output)
     else:
-        table = view.launch_table(report, statics, device)
+        tables = [view.launch_table(report, statics, device)]
+        if predicted:
+            tables += view.predicted_tables(predicted, device)
         lines = "\n".join(view.layer_lines(report)) + "\n\n"
         if fmt is Format.MD:
-            emit(lines + to_markdown(table), output)
+            emit(lines + "\n".join(to_markdown(table) for table in tables), output)
         else:
             width, color = terminal_width(output), use_color(output)
-            emit(lines + to_terminal(table, width=width, color=color), output)
+            shown = (to_terminal(table, width=width, color=color) for table in tables)
+            emit(lines + "\n".join(shown), output)
+
+
+def _predicted(
+    statics: Sequence[StaticLaunch], device: Device, source: LayerSource, name: str
+) -> Sequence[PredictedLaunch]:
+    """Simulate the launches where that is wanted and possible."""
+    from kernprof.layers import can_predict, predict_launches
+
+    if source is LayerSource.STATIC:
+        return ()
+    reason = can_predict(device)
+    if reason and source is LayerSource.PREDICTED:
+        raise UsageError(f"can't predict: {reason}; take another --gpu, or --source static")
+    if reason:
+        notice(f"cycles and stalls are not predicted: {reason}")
+        return ()
+    try:
+        return predict_launches(statics, device, origin=name)
+    except UnavailableError as missing:
+        if source is LayerSource.PREDICTED:
+            raise
+        notice(f"cycles and stalls are not predicted: {missing}")
+        return ()
 
 
 def _layer(

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from kernprof.devices.model import Device
-from kernprof.layers import StaticLaunch, profile_of
+from kernprof.layers import PredictedLaunch, StaticLaunch, profile_of
 from kernprof.lowering.report import LayerReport
 from kernprof.stalls.analysis import analyse
 from kernprof.view.document import SCHEMA, profile_record
 from kernprof.view.stalls import duration
+from kernprof.view.stalls import launch_table as table_v
 from kernprof.view.table import Cell, Table
 
 
@@ -72,13 +73,87 @@ def launch_table(report: LayerReport, statics: Sequence[StaticLaunch], device: D
     return Table("", columns, rows, _notes(report, statics, device), align="lllrrrrrrlrrl")
 
 
+def predicted_tables(predicted: Sequence[PredictedLaunch], device: Device) -> list[Table]:
+    """Return where the layer's time goes, and Table V for each family's longest launch."""
+    families = list(dict.fromkeys(p.static.kernel.family for p in predicted))
+    ordered = sorted(predicted, key=lambda p: families.index(p.static.kernel.family))
+    total = sum(p.time_ns or 0.0 for p in predicted)
+    rows: list[list[Cell]] = []
+    for p in ordered:
+        analysis = analyse(p.profile)
+        top = analysis.stalls.top(2) if analysis.stalls is not None else []
+        rows.append(
+            [
+                p.static.kernel.name + ("*" if p.static.launch.stand_in else ""),
+                f"{p.static.launch.direction}: {p.static.launch.purpose}",
+                p.static.launch.count,
+                int(p.timing.execution.executed.sum()),
+                f"{p.cycles.cycles:,.0f}" + _sampled(p),
+                duration(p.profile.duration_ns),
+                duration(p.time_ns),
+                100 * (p.time_ns or 0.0) / total if total else None,
+                str(analysis.verdict.bound),
+                ", ".join(f"{name} {share:.0f}" for name, share in top),
+            ]
+        )
+    columns = [
+        "Kernel",
+        "Purpose",
+        "Launches",
+        "Warp inst.",
+        "Cycles",
+        "Time of one",
+        "Time of all",
+        "Share %",
+        "Bound by",
+        "Top stalls %",
+    ]
+    clock = next((p.timing.clock_mhz for p in predicted if p.timing.clock_mhz), None)
+    notes = [
+        f"predicted: {duration(total)} in all on {device.name}"
+        + (f" at {clock:.0f} MHz" if clock else "")
+        + ", caches cold at each launch, gaps between launches left out. Warp instructions are "
+        "exact; docs/accuracy.md has the error of cycles and stalls.",
+    ]
+    if any(not p.timing.finished for p in predicted):
+        notes.append("+- what extrapolating from the simulated part of a launch leaves open.")
+    longest = {
+        family: max(
+            (p for p in predicted if p.static.kernel.family == family),
+            key=lambda p: p.time_ns or 0.0,
+        )
+        for family in families
+    }
+    analyses = [analyse(p.profile) for p in longest.values()]
+    made = [Table("", columns, rows, notes, align="llrrrrrrll")]
+    if analyses:
+        made.append(table_v(analyses, top=3))
+    return made
+
+
+def _sampled(p: PredictedLaunch) -> str:
+    return "" if p.timing.finished else f" +-{p.cycles.sampling_pct:.0f} %"
+
+
 def layer_document(
-    report: LayerReport, statics: Sequence[StaticLaunch], device: Device
+    report: LayerReport,
+    statics: Sequence[StaticLaunch],
+    device: Device,
+    predicted: Sequence[PredictedLaunch] = (),
 ) -> dict[str, Any]:
     """Return the document of ``kernprof layer --format json``."""
     profiles = []
     for position, static in enumerate(statics):
-        record = profile_record(analyse(profile_of(static, device, f"{report.name}#{position}")))
+        profile = (
+            predicted[position].profile
+            if predicted
+            else profile_of(static, device, f"{report.name}#{position}")
+        )
+        record = profile_record(analyse(profile))
+        if predicted:
+            whole = predicted[position].cycles
+            record["cycles_range"] = [whole.low, whole.high]
+            record["simulated_pct"] = whole.simulated_pct
         record["launch"] = {
             "direction": str(static.launch.direction),
             "purpose": str(static.launch.purpose),
@@ -119,7 +194,12 @@ def layer_record(report: LayerReport) -> dict[str, Any]:
     }
 
 
-def flat_table(report: LayerReport, statics: Sequence[StaticLaunch], device: Device) -> Table:
+def flat_table(
+    report: LayerReport,
+    statics: Sequence[StaticLaunch],
+    device: Device,
+    predicted: Sequence[PredictedLaunch] = (),
+) -> Table:
     """Return one row a distinct launch, for CSV."""
     columns = [
         "layer",
@@ -145,13 +225,16 @@ def flat_table(report: LayerReport, statics: Sequence[StaticLaunch], device: Dev
         "bytes",
         "least_time_ns",
         "least_time_limit",
+        "warp_instructions",
+        "cycles",
+        "time_ns",
     ]
     rows: list[list[Cell]] = [
         [
             report.name,
             report.network,
             device.name,
-            "static",
+            "predicted" if predicted else "static",
             static.kernel.family,
             static.kernel.name,
             str(static.launch.direction),
@@ -171,10 +254,18 @@ def flat_table(report: LayerReport, statics: Sequence[StaticLaunch], device: Dev
             static.bytes_moved,
             None if static.roofline is None else static.roofline.time_ns,
             None if static.roofline is None else static.roofline.kind,
+            *_counted(predicted[position] if predicted else None),
         ]
-        for static in statics
+        for position, static in enumerate(statics)
     ]
     return Table("", columns, rows)
+
+
+def _counted(p: PredictedLaunch | None) -> tuple[Cell, Cell, Cell]:
+    """Warp instructions, cycles and time of one launch."""
+    if p is None:
+        return None, None, None
+    return int(p.timing.execution.executed.sum()), p.cycles.cycles, p.profile.duration_ns
 
 
 def _notes(report: LayerReport, statics: Sequence[StaticLaunch], device: Device) -> list[str]:

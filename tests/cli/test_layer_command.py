@@ -28,7 +28,8 @@ def test_depthwise_alone_is_a_real_layer_on_the_papers_gpu(
 
 
 def test_the_document_is_the_contract(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("--type", "depthwise", "--pass", "both", "--gpu", "a100", "--format", "json") == 0
+    where = ("--gpu", "a100", "--source", "static")
+    assert run("--type", "depthwise", "--pass", "both", *where, "--format", "json") == 0
     document = json.loads(capsys.readouterr().out)
     assert document["schema"] == "kernprof/1"
     layer = document["layer"]
@@ -51,8 +52,64 @@ def test_the_document_is_the_contract(capsys: pytest.CaptureFixture[str]) -> Non
     assert families["gemv2T"] == 512
 
 
+SMALL = ("--in-channels", 40, "--size", 7, "--kernel", 3, "--pad", 1, "--gpu", "a100")
+
+
+@pytest.fixture
+def timing() -> None:
+    from kernprof.devices import find
+    from kernprof.layers import can_predict
+
+    reason = can_predict(find("a100"))
+    if reason:
+        pytest.skip(reason)
+
+
+@pytest.mark.usefixtures("timing")
+def test_predicted_is_the_default_where_it_can_be(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--type", "depthwise", *SMALL, "--pass", "both", "--format", "json") == 0
+    profiles = json.loads(capsys.readouterr().out)["profiles"]
+    assert [p["launches"] for p in profiles] == [1, 40, 1, 40]
+    for profile in profiles:
+        assert profile["source"] == "predicted"
+        assert profile["cycles"] > 1000
+        low, high = profile["cycles_range"]
+        assert low <= profile["cycles"] <= high
+        assert profile["duration_ns"] == pytest.approx(profile["cycles"] / 1.095, rel=1e-3)
+        classes = ("memory", "instruction", "synchronization")
+        shares = [profile["table_v"][f"{name}_dependency_pct"] for name in classes[:2]]
+        shares += [profile["table_v"]["synchronization_pct"], profile["table_v"]["others_pct"]]
+        assert sum(shares) == pytest.approx(100)
+        assert (
+            profile["table_v"]["occupancy_pct"] <= profile["table_v"]["theoretical_occupancy_pct"]
+        )
+
+
+@pytest.mark.usefixtures("timing")
+def test_caffes_gemv_calls_cost_more_than_one_direct_kernel(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    totals = {}
+    for lowering in ("caffe", "direct"):
+        assert run("--type", "depthwise", *SMALL, "--lowering", lowering, "--format", "csv") == 0
+        rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+        assert {row["source"] for row in rows} == {"predicted"}
+        totals[lowering] = sum(float(r["time_ns"]) * int(r["launches"]) for r in rows)
+    assert totals["caffe"] > 10 * totals["direct"]
+
+
+@pytest.mark.usefixtures("timing")
+def test_the_table_tells_time_and_stalls(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--type", "depthwise", *SMALL, "--lowering", "direct") == 0
+    out = capsys.readouterr().out
+    assert "predicted: " in out
+    assert "Memory dependency %" in out
+    assert "Time of all" in out
+
+
 def test_csv_has_one_row_a_distinct_launch(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("--type", "pointwise", "--lowering", "direct", "--format", "csv") == 0
+    what = ("--type", "pointwise", "--lowering", "direct", "--source", "static")
+    assert run(*what, "--format", "csv") == 0
     (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
     assert row["kernel"] == "pointwise_register"
     assert int(row["flops"]) == 2 * 512 * 512 * 196
@@ -65,7 +122,8 @@ def test_csv_has_one_row_a_distinct_launch(capsys: pytest.CaptureFixture[str]) -
 def test_every_kind_and_lowering_works(
     kind: str, lowering: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run("--type", kind, "--lowering", lowering, "--pass", "both") == 0
+    what = ("--type", kind, "--lowering", lowering, "--pass", "both")
+    assert run(*what, "--source", "static") == 0
     assert "launches on" in capsys.readouterr().out
 
 

@@ -1,0 +1,87 @@
+"""Launches of layers in the simulator: every kernel of the library can be run and timed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from kernprof.devices import find
+from kernprof.errors import UnavailableError
+from kernprof.layers import can_predict, predict_launches, static_launches
+from kernprof.library import Role, entries, entry
+from kernprof.library.content import sample_arguments
+from kernprof.lowering.launch import Direction, Launch, Library, Purpose
+from kernprof.profile import Source
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "library"))
+from emulator_cases import shapes
+
+A100 = find("a100")
+
+
+def launch(kernel: str, shape: dict[str, int], count: int = 1) -> Launch:
+    return Launch(
+        kernel=kernel,
+        sizes=tuple(shape.items()),
+        layer="one",
+        direction=Direction.FORWARD,
+        purpose=Purpose.PRODUCT,
+        library=Library.KERNPROF,
+        count=count,
+    )
+
+
+@pytest.fixture(autouse=True)
+def _possible() -> None:
+    reason = can_predict(A100)
+    if reason:
+        pytest.skip(reason)
+
+
+@pytest.mark.parametrize("kernel", sorted(entries()))
+def test_every_kernel_is_predicted_from_sample_arguments(kernel: str) -> None:
+    item = entry(kernel)
+    shape = next(shapes(item, 1))
+    try:
+        (done,) = predict_launches(static_launches([launch(kernel, shape, 3)], A100), A100)
+    except UnavailableError as missing:
+        pytest.skip(str(missing))
+    timing = done.timing
+    assert timing.finished
+    assert timing.issued == timing.execution.executed.sum() > 0
+    assert sum(timing.reasons.values()) == timing.warp_cycles
+    assert not timing.counters["forced_barriers"]
+    assert done.profile.source is Source.PREDICTED
+    assert done.profile.launches == 3
+    assert done.time_ns == pytest.approx(3 * done.profile.duration_ns)
+
+
+def test_sample_arguments_fit_the_kernel() -> None:
+    for item in entries().values():
+        shape = next(shapes(item, 1))
+        made = sample_arguments(item, shape)
+        assert len(made) == len(item.arguments)
+        for argument, value in zip(item.arguments, made, strict=True):
+            role = getattr(argument, "role", None)
+            if role is not None and argument.elements(shape):
+                assert value.shape == (argument.elements(shape),)
+                assert str(value.dtype) == argument.dtype
+                assert value.flags.writeable
+                assert role is not Role.OUT or not value.any()
+
+
+def test_equal_launches_are_simulated_once_and_counted_apart() -> None:
+    item = entry("relu_forward") if "relu_forward" in entries() else next(iter(entries().values()))
+    shape = next(shapes(item, 1))
+    steps: list[tuple[int, int]] = []
+    statics = static_launches([launch(item.name, shape, 2)], A100) * 2
+    done = predict_launches(statics, A100, progress=lambda a, b: steps.append((a, b)))
+    assert done[0].timing is done[1].timing
+    assert steps == [(1, 2), (2, 2)]
+    assert [d.profile.origin for d in done] == ["#0", "#1"]
+
+
+def test_what_cannot_be_predicted_says_why() -> None:
+    assert "not executed" in can_predict(find("p100")) or can_predict(find("p100")) == ""
