@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,8 +22,11 @@ from kernprof.errors import UsageError
 
 if TYPE_CHECKING:
     from kernprof.prediction.run import Prediction
+    from kernprof.timing import WhatIf
 
 _MAX_EXTENT = 2**31 - 1
+_MAX_SMS = 1024
+_MIN_FACTOR, _MAX_FACTOR = 0.01, 1000.0
 
 
 def register(app: typer.Typer) -> None:
@@ -50,7 +53,21 @@ def predict(
         ),
     ] = None,
     gpu: Annotated[
-        str | None, typer.Option(help="GPU or architecture: a100, sm_86. Needed for source.")
+        str | None,
+        typer.Option(
+            help="GPU or architecture: a100, sm_86. Needed for source; several (v100,a100) are "
+            "shown side by side."
+        ),
+    ] = None,
+    clock: Annotated[
+        float | None,
+        typer.Option(min=1, help="SM clock in MHz; default: the report's, or the base clock."),
+    ] = None,
+    what_if: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Predict time for another GPU: caches=off, bandwidth=4, latency=0.5, sms=200."
+        ),
     ] = None,
     dynamic_shared: Annotated[
         int | None, typer.Option(min=0, help="Dynamic shared memory in bytes.")
@@ -80,24 +97,59 @@ def predict(
 
     specs = [parse(text) for text in arg or ()]
     targets = _targets(out or (), [s.name for s in specs if s.dtype is None or s.shape])
-    done = run(
-        file,
-        build(specs, seed=seed),
-        kernel=kernel,
-        grid=_extent(grid, "grid"),
-        block=_extent(block, "block"),
-        gpu=gpu,
-        dynamic_shared=dynamic_shared,
-        launch=launch,
-        include_dirs=include or (),
-        defines=_defines(define or ()),
-        options=[f"--std={std}"] if std else (),
-    )
-    _save(done, targets)
+    names = [name.strip() for name in gpu.split(",")] if gpu is not None else [None]
+    changed = _what_if(what_if or ())
+    done = [
+        run(
+            file,
+            build(specs, seed=seed),
+            kernel=kernel,
+            grid=_extent(grid, "grid"),
+            block=_extent(block, "block"),
+            gpu=name,
+            dynamic_shared=dynamic_shared,
+            launch=launch,
+            include_dirs=include or (),
+            defines=_defines(define or ()),
+            options=[f"--std={std}"] if std else (),
+            clock_mhz=clock,
+            what_if=changed,
+        )
+        for name in names
+    ]
+    _save(done[0], targets)
     if output is not None and output.suffix == REPORT_SUFFIX:
-        write([done.profile], output, embed_source=embed_source)
+        write([one.profile for one in done], output, embed_source=embed_source)
         return
     emit(_render(done, fmt, output, lines=lines), output)
+
+
+def _what_if(texts: Sequence[str]) -> WhatIf:
+    from kernprof.timing import WhatIf
+
+    found: dict[str, Any] = {}
+    for text in (part for item in texts for part in item.split(",")):
+        name, _, value = text.partition("=")
+        if name == "caches" and value in ("on", "off"):
+            found["caches"] = value == "on"
+        elif name in ("bandwidth", "latency") and _is_factor(value):
+            found[name] = float(value)
+        elif name == "sms" and value.isdecimal() and 1 <= int(value) <= _MAX_SMS:
+            found["sm_count"] = int(value)
+        else:
+            raise UsageError(
+                f"--what-if {text}: expected caches=off, bandwidth=FACTOR, latency=FACTOR or "
+                f"sms=NUMBER (factors from {_MIN_FACTOR:g} to {_MAX_FACTOR:g}, at most "
+                f"{_MAX_SMS} SMs)"
+            )
+    return WhatIf(**found)
+
+
+def _is_factor(text: str) -> bool:
+    try:
+        return _MIN_FACTOR <= float(text) <= _MAX_FACTOR
+    except ValueError:
+        return False
 
 
 def _extent(text: str | None, what: str) -> tuple[int, ...] | None:
@@ -142,17 +194,18 @@ def _save(done: Prediction, targets: Mapping[str, Path]) -> None:
         notice(f"{name} is in {path}")
 
 
-def _render(done: Prediction, fmt: Format, output: Path | None, *, lines: bool) -> str:
+def _render(every: Sequence[Prediction], fmt: Format, output: Path | None, *, lines: bool) -> str:
     from kernprof.stalls.analysis import analyse
     from kernprof.view import predict as view
     from kernprof.view.document import dump, profiles_document
     from kernprof.view.stalls import launch_table
     from kernprof.view.table import to_csv, to_markdown, to_terminal
 
-    analysis = analyse(done.profile)
+    done = every[0]
+    analyses = [analyse(one.profile) for one in every]
     by_line = view.line_table(done.execution) if lines else None
     if fmt is Format.JSON:
-        document = profiles_document([analysis])
+        document = profiles_document(analyses)
         if done.agreement:
             document["agreement"] = view.agreement_record(done.agreement)
         if by_line is not None:
@@ -160,8 +213,11 @@ def _render(done: Prediction, fmt: Format, output: Path | None, *, lines: bool) 
                 dict(zip(by_line.columns, row, strict=True)) for row in by_line.rows
             ]
         return dump(document)
-    counts = view.agreement_table(done.agreement) if done.agreement else None
-    tables = [counts or view.count_table(done.profile)]
+    tables = [view.count_table([one.profile for one in every])]
+    if done.agreement:
+        tables = [view.agreement_table(done.agreement)]
+        if done.timing is not None and done.reference is not None:
+            tables.insert(0, view.beside_table(done.profile, done.reference))
     if by_line is not None:
         tables.append(by_line)
     if fmt is Format.CSV:
@@ -169,7 +225,7 @@ def _render(done: Prediction, fmt: Format, output: Path | None, *, lines: bool) 
     if fmt is Format.MD:
         return "\n".join(to_markdown(t) for t in tables)
     width, color = terminal_width(output), use_color(output)
-    parts = [to_terminal(launch_table([analysis], top=5), width=width, color=color)]
-    parts.append(view.timing_line(done) + "\n")
+    parts = [to_terminal(launch_table(analyses, top=5), width=width, color=color)]
+    parts.append("".join(view.timing_line(one) + "\n" for one in every))
     parts += [to_terminal(t, width=width, color=color) for t in tables]
     return "\n".join(parts)

@@ -44,6 +44,8 @@ class Prediction:
         What the timing model found; None where time is not predicted.
     untimed
         Why it is not, and what would change that; empty where it is.
+    reference
+        The report's own profile of the launch, or None.
     """
 
     profile: KernelProfile
@@ -52,6 +54,7 @@ class Prediction:
     agreement: tuple[Compared, ...] = ()
     timing: Timing | None = None
     untimed: str = ""
+    reference: KernelProfile | None = None
 
 
 def predict(
@@ -178,6 +181,7 @@ def execute(
         agreement=compare(reference, exact) if reference is not None else (),
         timing=timing,
         untimed=untimed,
+        reference=reference,
     )
 
 

@@ -32,7 +32,7 @@ def timing_line(done: Prediction) -> str:
             "With a GPU, Nsight Compute measures them."
         )
     whole = estimate(timing)
-    text = f"Predicted: {whole.cycles:,.0f} SM cycles"
+    text = f"Predicted for {timing.device.name}: {whole.cycles:,.0f} SM cycles"
     if timing.clock_mhz:
         text += f", {whole.cycles * 1e-3 / timing.clock_mhz:.4g} ms at {timing.clock_mhz:.0f} MHz"
     if timing.finished:
@@ -43,10 +43,49 @@ def timing_line(done: Prediction) -> str:
     )
 
 
-def count_table(profile: KernelProfile) -> Table:
-    """Return every metric of a predicted launch."""
-    rows = [(name, _plain(profile.value(name))) for name in sorted(profile.metrics)]
-    return Table(f"{profile.kernel}: counts", ("Metric", "Predicted"), rows, (_COUNTED,))
+def count_table(profiles: Sequence[KernelProfile]) -> Table:
+    """Return every metric of predicted launches, one column each."""
+    names = sorted({name for p in profiles for name in p.metrics})
+    rows: list[list[Cell]] = [[name, *(_plain(p.value(name)) for p in profiles)] for name in names]
+    heads = [p.gpu.name or "Predicted" for p in profiles] if len(profiles) > 1 else ["Predicted"]
+    return Table(f"{profiles[0].kernel}: metrics", ("Metric", *heads), rows, (_COUNTED,))
+
+
+_TIMED = (
+    ("SM cycles", "sm__cycles_elapsed.max"),
+    ("Time ns", "gpu__time_duration.sum"),
+    ("Occupancy (achieved) %", "sm__warps_active.avg.pct_of_peak_sustained_active"),
+    ("Schedulers issuing %", "smsp__issue_active.avg.pct_of_peak_sustained_active"),
+    ("L1 hit rate %", "l1tex__t_sector_hit_rate.pct"),
+    ("L2 hit rate %", "lts__t_sector_hit_rate.pct"),
+    ("DRAM read bytes", "dram__bytes_read.sum"),
+    ("DRAM written bytes", "dram__bytes_write.sum"),
+    ("DRAM throughput %", "gpu__dram_throughput.avg.pct_of_peak_sustained_elapsed"),
+)
+
+
+def beside_table(predicted: KernelProfile, reference: KernelProfile) -> Table:
+    """Return the model's figures beside the report's: time, hit rates, stall shares."""
+    from kernprof.stalls.breakdown import breakdown
+
+    rows: list[list[Cell]] = []
+    for label, metric in _TIMED:
+        rows.append(_beside(label, reference.value(metric), predicted.value(metric)))
+    theirs, ours = (breakdown(p, family="per_issue_active") for p in (reference, predicted))
+    if theirs is not None and ours is not None:
+        for name, share in theirs.top(8):
+            rows.append(_beside(f"stall {name} %", share, ours.shares_pct.get(name)))
+    return Table(
+        "The model beside the report",
+        ("", "Report (imported)", "Predicted", "Difference %"),
+        rows,
+        ("At the report's own clock, unless another was asked for. A model: docs/accuracy.md.",),
+    )
+
+
+def _beside(label: str, theirs: float | None, ours: float | None) -> list[Cell]:
+    off = 100 * (ours - theirs) / theirs if ours is not None and theirs else None
+    return [label, _plain(theirs), _plain(ours), off]
 
 
 def agreement_table(compared: Sequence[Compared]) -> Table:

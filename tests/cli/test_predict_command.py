@@ -92,3 +92,35 @@ def test_a_prediction_can_be_written_as_a_report(command: list[str], tmp_path: P
     keys = [key for key in found.instances["inst_executed"].keys if isinstance(key, int)]
     assert (keys[0] - base, keys[1] - base) == (0, 16)
     assert found.code.symbol_index is not None
+
+
+def test_several_gpus_stand_side_by_side(command: list[str], capsys) -> None:
+    where = command.index("--gpu")
+    several = [*command[: where + 1], "v100,a100", *command[where + 2 :]]
+    assert main([*several, "--format", "json"]) == 0
+    profiles = json.loads(capsys.readouterr().out)["profiles"]
+    assert [p["gpu"]["cc"] for p in profiles] == ["7.0", "8.0"]
+    assert all(p["cycles"] for p in profiles)
+    assert main(several) == 0
+    assert capsys.readouterr().out.count("Predicted for NVIDIA") == 2
+
+
+def test_what_if_and_clock_change_the_time(command: list[str], capsys) -> None:
+    def cycles_and_time(*more: str) -> tuple[float, float]:
+        assert main([*command, *more, "--format", "json"]) == 0
+        profile = json.loads(capsys.readouterr().out)["profiles"][0]
+        return profile["cycles"], profile["duration_ns"]
+
+    plain = cycles_and_time()
+    assert cycles_and_time("--what-if", "latency=0.25")[0] < plain[0]
+    assert cycles_and_time("--what-if", "caches=off")[0] >= plain[0]
+    assert cycles_and_time("--clock", "2000")[1] < plain[1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["cache=off", "bandwidth=0", "latency=nan", "sms=0", "bandwidth=1e9", "caches=maybe", ""],
+)
+def test_what_if_refuses_what_it_does_not_know(command: list[str], text: str, capsys) -> None:
+    assert main([*command, "--what-if", text]) == 2
+    assert "expected caches=off" in capsys.readouterr().err
