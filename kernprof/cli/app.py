@@ -14,7 +14,17 @@ from typing import Annotated
 import typer
 
 from kernprof._version import __version__
-from kernprof.cli import compare, convert, doctor, layer, line_profiler, network, predict, stalls
+from kernprof.cli import (
+    compare,
+    convert,
+    doctor,
+    layer,
+    line_profiler,
+    network,
+    paper,
+    predict,
+    stalls,
+)
 from kernprof.errors import KernprofError
 
 _DEFECT = 70
@@ -33,6 +43,7 @@ network.register(app)
 predict.register(app)
 compare.register(app)
 convert.register(app)
+paper.register(app)
 doctor.register(app)
 
 

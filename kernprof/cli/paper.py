@@ -1,0 +1,108 @@
+"""``kernprof paper``: the reference paper's tables, figures and claims, recomputed."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kernprof.cli.output import (
+    Format,
+    FormatOption,
+    OutputOption,
+    emit,
+    emit_bytes,
+    notice,
+    terminal_width,
+    use_color,
+)
+from kernprof.errors import UsageError
+
+if TYPE_CHECKING:
+    from kernprof.profile import KernelProfile
+
+DRAWINGS = (".png", ".svg", ".pdf")
+
+
+class Part(StrEnum):
+    """What to show."""
+
+    TABLE1 = "table1"
+    TABLE2 = "table2"
+    TABLE3 = "table3"
+    TABLE4 = "table4"
+    TABLE5 = "table5"
+    FIG2 = "fig2"
+    FIG3 = "fig3"
+    FIG4 = "fig4"
+    CLAIMS = "claims"
+    ALL = "all"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command("paper")(paper)
+
+
+def paper(
+    part: Annotated[Part, typer.Argument(help="Table, figure, the numeric claims, or all.")],
+    reports: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--with",
+            metavar="FILE",
+            help="Show the launches of this report in Table V; may be given again.",
+            show_default=False,
+        ),
+    ] = None,
+    fmt: FormatOption = Format.TABLE,
+    output: OutputOption = None,
+) -> None:
+    """Recompute the paper's tables, figures and claims; -o FILE.png or .svg draws a figure."""
+    from kernprof.paper.exhibits import KEYS, exhibit
+    from kernprof.view import paper as view
+    from kernprof.view import plots
+    from kernprof.view.document import SCHEMA, dump
+    from kernprof.view.table import to_csv, to_markdown, to_terminal
+
+    if reports and part not in (Part.TABLE5, Part.ALL):
+        raise UsageError(f"--with shows launches in Table V; {part} has no place for them")
+    profiles = _profiles(reports or [])
+    keys = KEYS if part is Part.ALL else (str(part),)
+    if output is not None and output.suffix.lower() in DRAWINGS:
+        if part is Part.ALL:
+            raise UsageError("a drawing shows one figure: fig2, fig3, fig4 or table3")
+        figure = view.exhibit_figure(exhibit(keys[0]))
+        emit_bytes(plots.image(figure, output.suffix.lower()[1:]), output)
+        return
+    found = [exhibit(key, profiles) for key in keys]
+    if fmt is Format.JSON:
+        records = [view.exhibit_record(item) for item in found]
+        emit(dump({"schema": SCHEMA, "exhibits": records}), output)
+        return
+    if fmt is Format.CSV:
+        # Tables of different columns in one file: each with its name in front.
+        parts = [to_csv(view.flat_table(item)) for item in found]
+        if part is Part.ALL:
+            parts = [f"# {item.key}\n{text}" for item, text in zip(found, parts, strict=True)]
+        emit("\n".join(parts), output)
+        return
+    tables = [view.exhibit_table(item) for item in found]
+    if fmt is Format.MD:
+        emit("\n".join(to_markdown(table) for table in tables), output)
+        return
+    width, color = terminal_width(output), use_color(output)
+    emit("\n".join(to_terminal(t, width=width, color=color) for t in tables), output)
+
+
+def _profiles(files: list[str]) -> list[KernelProfile]:
+    from kernprof.reports import load
+
+    profiles: list[KernelProfile] = []
+    for file in files:
+        report = load(file)
+        for line in report.notices:
+            notice(f"{file}: {line}")
+        profiles += report.profiles
+    return profiles

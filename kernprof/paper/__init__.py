@@ -1,0 +1,1 @@
+"""The reference paper, recomputed: its tables, figures and numeric claims."""

@@ -1,0 +1,416 @@
+"""Tables I to V and the data of Figures 2 to 4, as rows.
+
+A printed figure stands in a column named ``<column>_published`` beside the recomputed one; a column
+that only exists with that suffix can't be recomputed without a GPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from kernprof.networks.counters import count_network, paper_figures
+from kernprof.networks.factorisation import filter_factorisation
+from kernprof.networks.ir import Concat, Convolution, Eltwise, InnerProduct
+from kernprof.networks.paper_tables import published
+from kernprof.paper.claims import Claim, Outcome, claims
+from kernprof.paper.kernels import published_kernels
+from kernprof.paper.quantities import FAMILIES, correlation, facts, one_block_occupancy_pct
+from kernprof.profile import KernelProfile
+from kernprof.stalls.analysis import LaunchAnalysis, analyse
+
+Value = str | int | float | None
+PUBLISHED = "_published"
+
+_COUNTS = (
+    ("macs_m", "MACs M"),
+    ("params_m", "Params M"),
+    ("activations_m", "Acts M"),
+    ("activations_per_param", "Acts/params"),
+    ("macs_per_param", "MACs/params"),
+    ("macs_per_activation", "MACs/acts"),
+)
+
+_PAIRS = (
+    ("params", "memory"),
+    ("activations", "memory"),
+    ("sum", "memory"),
+    ("activations_per_param", "memory_per_model"),
+    ("macs_per_param", "energy"),
+    ("macs_per_activation", "energy"),
+)
+
+_NAMES = MappingProxyType(
+    {
+        "params": "parameters",
+        "activations": "activations",
+        "sum": "parameters + activations",
+        "memory": "memory footprint",
+        "activations_per_param": "activations/parameters",
+        "memory_per_model": "memory/model size",
+        "macs_per_param": "MACs/parameters",
+        "macs_per_activation": "MACs/activations",
+        "energy": "energy efficiency",
+    }
+)
+
+_FIGURES_NOT_AT_HAND = (
+    "The printed figure itself is not transcribed; this is drawn from the tables it rests on."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Exhibit:
+    """A table of the paper, or the data of a figure.
+
+    Parameters
+    ----------
+    key, title
+        Name on the command line, and heading.
+    columns
+        (name, heading) pairs.
+    rows
+        One value a column; None is missing.
+    notes
+        What a reader must know, sources among it.
+    """
+
+    key: str
+    title: str
+    columns: tuple[tuple[str, str], ...]
+    rows: tuple[tuple[Value, ...], ...]
+    notes: tuple[str, ...]
+
+    def column(self, name: str) -> list[Value]:
+        """Return one column's values.
+
+        Raises
+        ------
+        KeyError
+            There is no such column.
+        """
+        names = [column for column, _ in self.columns]
+        if name not in names:
+            raise KeyError(name)
+        at = names.index(name)
+        return [row[at] for row in self.rows]
+
+
+def exhibit(key: str, profiles: Sequence[KernelProfile] = ()) -> Exhibit:
+    """Compute a table or figure.
+
+    Parameters
+    ----------
+    key
+        A key of ``KEYS``.
+    profiles
+        Launches of the paper's kernels to show in Table V.
+
+    Raises
+    ------
+    KeyError
+        There is no such exhibit.
+    """
+    return table5(profiles) if key == "table5" else _MAKERS[key]()
+
+
+def table1() -> Exhibit:
+    """Count what the twelve networks are made of."""
+    rows = []
+    for name, row in facts().items():
+        layers = row.network.layers
+        convolutions = [layer.op for layer in layers if isinstance(layer.op, Convolution)]
+        rows.append(
+            (
+                name,
+                len(convolutions),
+                sum(op.kernel == (1, 1) for op in convolutions),
+                sum(op.kernel in ((1, 3), (3, 1)) for op in convolutions),
+                sum(op.groups > 1 for op in convolutions),
+                sum(isinstance(layer.op, InnerProduct) for layer in layers),
+                sum(isinstance(layer.op, Concat) for layer in layers),
+                sum(isinstance(layer.op, Eltwise) for layer in layers),
+            )
+        )
+    columns = (
+        ("network", "Network"),
+        ("convolutions", "Convolutions"),
+        ("pointwise", "1x1"),
+        ("asymmetric", "1x3, 3x1"),
+        ("grouped", "Grouped"),
+        ("fully_connected", "Fully connected"),
+        ("concatenations", "Concatenations"),
+        ("shortcuts", "Shortcuts"),
+    )
+    notes = (
+        "The printed Table I is not transcribed; shown are the building blocks that make the "
+        "networks compact, counted from their layers (source: static).",
+    )
+    return Exhibit("table1", "Table I: what the networks are made of", columns, tuple(rows), notes)
+
+
+def table2() -> Exhibit:
+    """MACs, parameters, activations and their ratios."""
+    rows: list[tuple[Value, ...]] = []
+    same = total = 0
+    for name, row in facts().items():
+        computed = paper_figures(count_network(row.network))
+        printed = published()[name].figures
+        cells: list[Value] = [name]
+        for key, _ in _COUNTS:
+            here, there = getattr(computed, key), getattr(printed, key)
+            same += here == there
+            total += 1
+            cells += [float(here), float(there)]
+        rows.append(tuple(cells))
+    columns = (("network", "Network"), *_pairs(_COUNTS))
+    notes = (
+        f"Recomputed by the netscope counter (source: static); {same} of {total} equal the printed "
+        "digits. In brackets: published.",
+    )
+    return Exhibit("table2", "Table II: counts", columns, tuple(rows), notes)
+
+
+def table3() -> Exhibit:
+    """Measurements of the networks; the launches behind the kernels' shares."""
+    rows: list[tuple[Value, ...]] = []
+    for name, row in facts().items():
+        run = published()[name].run
+        cells: list[Value] = [name]
+        cells += [float(run.latency_ms), float(run.memory_mb), float(run.gmacs_per_joule)]
+        cells += [float(run.images_per_s)]
+        for family in FAMILIES:
+            cells += [row.launches.get(family, 0), None, float(run.shares_pct[family])]
+        rows.append(tuple(cells))
+    columns = [
+        ("network", "Network"),
+        ("latency_ms" + PUBLISHED, "Latency ms"),
+        ("memory_mb" + PUBLISHED, "Memory MB"),
+        ("gmacs_per_joule" + PUBLISHED, "GMACs/J"),
+        ("images_per_s" + PUBLISHED, "Images/s"),
+    ]
+    for family in FAMILIES:
+        columns += [
+            (f"{family}_launches", f"{family} launches"),
+            (f"{family}_pct", f"{family} %"),
+            (f"{family}_pct{PUBLISHED}", f"{family} %"),
+        ]
+    notes = (
+        "Latency, memory, energy and throughput: published (P100); measuring them needs a GPU.",
+        "Launches: source static, forward and backward of one `caffe time` iteration, batch 1.",
+        "Shares of time: published in brackets, not recomputed (n/a): they need the time of every "
+        "launch, on a P100.",
+        "The shares are of forward and backward together, though the text calls them shares of "
+        "the inference time: AlexNet has no gemmk1 launch in its forward pass.",
+        "GoogLeNet's printed shares do not follow from its one fully connected layer, whose "
+        "weight update (gemmk1) moves the most bytes; they are shown as printed.",
+    )
+    return Exhibit("table3", "Table III: measurements", tuple(columns), tuple(rows), notes)
+
+
+def table4() -> Exhibit:
+    """Correlations, and how robust they are."""
+    printed = {claim.key: claim.published for claim in claims()}
+    keys = list(printed)[: len(_PAIRS)]
+    rows = []
+    for (x, y), key in zip(_PAIRS, keys, strict=True):
+        found = correlation(x, y)
+        rows.append(
+            (
+                f"{_NAMES[x]} : {_NAMES[y]}",
+                found.pearson,
+                float(printed[key]),
+                found.spearman,
+                found.lowest,
+                found.without_lowest,
+                found.highest,
+                found.without_highest,
+            )
+        )
+    columns = (
+        ("pair", "Pair"),
+        ("pearson", "Pearson r"),
+        ("pearson" + PUBLISHED, "Pearson r"),
+        ("spearman", "Spearman rho"),
+        ("lowest", "r, one left out: lowest"),
+        ("without_lowest", "without"),
+        ("highest", "highest"),
+        ("without_highest", "without"),
+    )
+    notes = (
+        "Counts recomputed, memory and energy published; 12 networks. Model size: 4 bytes a "
+        "parameter. In brackets: published.",
+        "The coefficient of energy efficiency with MACs/parameters is negative; the paper prints "
+        "it without its sign.",
+        "Twelve points, with AlexNet and DenseNet-121 far out: read r beside rho and its range.",
+    )
+    return Exhibit("table4", "Table IV: correlations", columns, tuple(rows), notes)
+
+
+def table5(profiles: Sequence[KernelProfile] = ()) -> Exhibit:
+    """Attributes of the three kernels as printed, and of given launches beside them."""
+    analyses = [analyse(profile) for profile in profiles]
+    names = published_kernels()
+    columns: list[tuple[str, str]] = [("attribute", "Attribute")]
+    columns += [(f"{name}{PUBLISHED}", f"{name} (published)") for name in names]
+    columns += [
+        (f"profile_{n}", f"{a.profile.kernel} ({a.profile.source}, {a.profile.origin})")
+        for n, a in enumerate(analyses)
+    ]
+    rows: list[tuple[Value, ...]] = []
+    for key, label in _attributes(analyses):
+        printed = [getattr(kernel, key, None) for kernel in names.values()]
+        rows.append((label, *printed, *(_attribute(a, key) for a in analyses)))
+    words = [kernel.sm_utilization for kernel in names.values()]
+    rows.append(("SM utilization, in words", *words, *[None for _ in analyses]))
+    least = [one_block_occupancy_pct(name) for name in names]
+    blank = [None for _ in analyses]
+    rows.append(("Occupancy of one block an SM % (computed)", *least, *blank))
+    notes = (
+        "Published: Tesla P100. Cells that are n/a there are not transcribed.",
+        "One block an SM: block size from the kernels' names in public logs, 64 warps an SM. The "
+        "printed occupancies are within 6 % of these, so each busy SM held about one block.",
+        "--with FILE shows launches of a report beside them.",
+    )
+    return Exhibit("table5", "Table V: kernels", tuple(columns), tuple(rows), notes)
+
+
+def fig2() -> Exhibit:
+    """One 5x5 filter against two 3x3 ones."""
+    found = filter_factorisation()
+    by_key = {claim.key: claim for claim in claims()}
+    rows = []
+    for key, label in (
+        ("params", "Parameters"),
+        ("macs", "MACs"),
+        ("activations", "Activations"),
+        ("macs_per_param", "MACs/parameters"),
+        ("macs_per_activation", "MACs/activations"),
+    ):
+        claim = by_key[f"factorisation_{key}"]
+        before, after = getattr(found, key, (None, None))
+        rows.append((label, before, after, claim.computed, float(claim.published)))
+    columns = (
+        ("quantity", "Quantity"),
+        ("before", "5x5"),
+        ("after", "3x3 + 3x3"),
+        ("change_pct", "Change %"),
+        ("change_pct" + PUBLISHED, "Change %"),
+    )
+    notes = (
+        "One filter over a three-channel 224x224 image; the paper does not give the size.",
+        "The printed change of activations counts outputs only, that of MACs/activations the "
+        "image too: two definitions.",
+        _FIGURES_NOT_AT_HAND,
+    )
+    return Exhibit("fig2", "Figure 2: splitting a filter", columns, tuple(rows), notes)
+
+
+def fig3() -> Exhibit:
+    """Activations per parameter against memory per model size."""
+    return _scatter(
+        "fig3",
+        "Figure 3: activations/parameters and memory/model size",
+        "activations_per_param",
+        ("memory_per_model",),
+    )
+
+
+def fig4() -> Exhibit:
+    """Energy efficiency against arithmetic intensity."""
+    return _scatter(
+        "fig4",
+        "Figure 4: energy efficiency and MACs per activation or parameter",
+        "energy",
+        ("macs_per_activation", "macs_per_param"),
+    )
+
+
+def claims_table() -> Exhibit:
+    """All numeric claims with their outcome."""
+    found = claims()
+    rows = [(c.text, c.published, _shown(c), str(c.outcome), c.reason or "") for c in found]
+    columns = (
+        ("claim", "Claim"),
+        ("claimed", "Published"),
+        ("computed", "Recomputed"),
+        ("outcome", "Outcome"),
+        ("reason", "Reason"),
+    )
+    counts = ", ".join(f"{sum(c.outcome is o for c in found)} {o}" for o in Outcome)
+    notes = (
+        f"{counts}. Reproduced: the recomputed number rounds to the printed digits.",
+        "The measured columns of Table III (12 networks x 7 numbers) are published only: they "
+        "need the paper's GPU.",
+    )
+    return Exhibit("claims", "Numeric claims", columns, tuple(rows), notes)
+
+
+def _scatter(key: str, title: str, first: str, others: Sequence[str]) -> Exhibit:
+    names = (first, *others)
+    rows: list[tuple[Value, ...]] = [
+        (name, *(row.values[value] for value in names)) for name, row in facts().items()
+    ]
+    columns = (("network", "Network"), *((name, _NAMES[name]) for name in names))
+    notes = []
+    for other in others:
+        found = correlation(first, other)
+        notes.append(
+            f"{_NAMES[first]} and {_NAMES[other]}: Pearson {found.pearson:.2f}, Spearman "
+            f"{found.spearman:.2f}."
+        )
+    notes.append("Counts recomputed; memory and energy published (P100).")
+    notes.append(_FIGURES_NOT_AT_HAND)
+    return Exhibit(key, title, columns, tuple(rows), tuple(notes))
+
+
+def _pairs(columns: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        pair for key, label in columns for pair in ((key, label), (key + PUBLISHED, label))
+    )
+
+
+def _attributes(analyses: Sequence[LaunchAnalysis]) -> list[tuple[str, str]]:
+    shown = [
+        ("compute_utilization_pct", "Compute utilization %"),
+        ("occupancy_pct", "Occupancy (achieved) %"),
+    ]
+    if not analyses:
+        return shown
+    known = {key for key, _ in shown}
+    shown += [
+        (key, f"{figure.label} %")
+        for key, figure in analyses[0].figures.items()
+        if key not in known
+    ]
+    return shown + [(f"class:{name}", f"Stalls: {name} %") for name in analyses[0].classes_pct]
+
+
+def _attribute(analysis: LaunchAnalysis, key: str) -> float | None:
+    if key.startswith("class:"):
+        return next((v for k, v in analysis.classes_pct.items() if key == f"class:{k}"), None)
+    figure = analysis.figures.get(key)
+    return None if figure is None else figure.value
+
+
+def _shown(claim: Claim) -> str | None:
+    return None if claim.computed is None else f"{claim.computed:.4g}"
+
+
+_MAKERS: Mapping[str, Callable[[], Exhibit]] = MappingProxyType(
+    {
+        "table1": table1,
+        "table2": table2,
+        "table3": table3,
+        "table4": table4,
+        "table5": table5,
+        "fig2": fig2,
+        "fig3": fig3,
+        "fig4": fig4,
+        "claims": claims_table,
+    }
+)
+
+KEYS: tuple[str, ...] = tuple(_MAKERS)
+"""Names of all exhibits, in the paper's order."""

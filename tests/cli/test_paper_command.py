@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from kernprof import main
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(*arguments: object) -> int:
+    return main(["paper", *(str(a) for a in arguments)])
+
+
+def test_all_72_numbers_of_table_two_are_the_printed_ones(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run("table2", "--format", "csv") == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert len(rows) == 12
+    same = [
+        row[key] == row[f"{key}_published"]
+        for row in rows
+        for key in row
+        if f"{key}_published" in row
+    ]
+    assert same == [True] * 72
+
+
+def test_table_three_never_shows_a_share_it_did_not_compute(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run("table3", "--format", "json") == 0
+    document = json.loads(capsys.readouterr().out)
+    rows = {row["network"]: row for row in document["exhibits"][0]["rows"]}
+    mobilenet = rows["1.0-MobileNet-224"]
+    assert mobilenet["gemv2T_launches"] == 5014
+    assert mobilenet["gemv2T_pct"] is None
+    assert mobilenet["gemv2T_pct_published"] == 55.47
+    assert rows["GoogLeNet"]["gemmk1_pct_published"] == 0.05
+
+
+def test_table_five_shows_launches_of_a_report_with_their_source(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = ROOT / "traces" / "paper-table5-p100.nvprof.csv"
+    assert run("table5", "--with", file, "--format", "md") == 0
+    out = capsys.readouterr().out
+    assert "gemmk1 (published, " in out
+    occupancy = next(line for line in out.splitlines() if "Occupancy (achieved) %" in line)
+    assert occupancy.count("11.80") == 2
+
+
+def test_all_holds_every_exhibit(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("all", "--format", "json") == 0
+    exhibits = json.loads(capsys.readouterr().out)["exhibits"]
+    assert [item["key"] for item in exhibits] == [
+        *(f"table{n}" for n in range(1, 6)),
+        *(f"fig{n}" for n in range(2, 5)),
+        "claims",
+    ]
+    for item in exhibits:
+        assert item["rows"]
+        assert item["notes"]
+
+
+@pytest.mark.parametrize("part", ["fig2", "fig3", "fig4", "table3"])
+def test_figures_are_drawn_alike_each_time(part: str, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    for name in ("a.svg", "b.svg"):
+        assert run(part, "-o", tmp_path / name) == 0
+    first = (tmp_path / "a.svg").read_bytes()
+    assert first == (tmp_path / "b.svg").read_bytes()
+    assert (b"MobileNet" in first) or part == "fig2"
+    assert run(part, "-o", tmp_path / "c.png") == 0
+    assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("arguments", [("table2", "-o", "x.png"), ("all", "-o", "x.svg")])
+def test_what_has_no_drawing_says_so(
+    arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib")
+    assert run(*arguments) == 2
+    assert "fig3" in capsys.readouterr().err
+
+
+def test_reports_belong_to_table_five(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("table2", "--with", "x.ncu-rep") == 2
+    assert "Table V" in capsys.readouterr().err
