@@ -14,6 +14,8 @@ from kernprof._lazy import exports
 from kernprof._version import __version__
 
 if TYPE_CHECKING:
+    from kernprof.advice.advise import advise
+    from kernprof.advice.model import Advice
     from kernprof.comparison.compare import Comparison, compare
     from kernprof.prediction.run import Prediction, predict
     from kernprof.profile import KernelProfile, Report
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from kernprof.stalls.analysis import LaunchAnalysis, StallOptions, analyse
 
 __all__ = [
+    "Advice",
     "Comparison",
     "KernelProfile",
     "LaunchAnalysis",
@@ -29,6 +32,7 @@ __all__ = [
     "Report",
     "StallOptions",
     "__version__",
+    "advise",
     "analyse",
     "compare",
     "load",
@@ -39,6 +43,8 @@ __all__ = [
 
 # Public names and where they live: loaded on first use, so that `import kernprof` costs nothing.
 _HOMES = {
+    "Advice": "kernprof.advice.model",
+    "advise": "kernprof.advice.advise",
     "Comparison": "kernprof.comparison.compare",
     "compare": "kernprof.comparison.compare",
     "KernelProfile": "kernprof.profile",

@@ -30,6 +30,8 @@ _COLUMNS_PER_TABLE = 4
 _LABEL_CHARS = 30
 _COLUMN_CHARS = 37
 _MANY = 24
+_ADVICE = 3
+"""Pieces of advice a launch under the table; JSON has all."""
 """From this many launches on, the table has one row a launch."""
 
 
@@ -132,12 +134,16 @@ def _fail(failures: list[InputError]) -> None:
 def _render(
     analyses: list[LaunchAnalysis], fmt: Format, output: Path | None, *, top: int, lines: bool
 ) -> str:
+    from kernprof.advice.advise import advise_analysed
     from kernprof.view import stalls as view
+    from kernprof.view.advice import advice_records
     from kernprof.view.document import dump, profiles_document
-    from kernprof.view.table import to_csv, to_markdown, to_terminal
+    from kernprof.view.table import escape, to_csv, to_markdown, to_terminal
 
     if fmt is Format.JSON:
         document = profiles_document(analyses)
+        for record, analysis in zip(document["profiles"], analyses, strict=True):
+            record["advice"] = advice_records(advise_analysed(analysis))
         if lines:
             for record, analysis in zip(document["profiles"], analyses, strict=True):
                 record["lines"] = _lines_record(analysis.profile)
@@ -147,6 +153,7 @@ def _render(
         return to_csv(view.line_rows(tables) if lines else view.flat_table(analyses))
     if fmt is Format.MD:
         parts = [to_markdown(view.summary_table(analyses))]
+        parts += [escape(_advice(analyses))] if len(analyses) <= _MANY else []
         parts += [to_markdown(view.line_table(*item)) for item in tables]
         return "\n".join(parts)
     width, color = terminal_width(output), use_color(output)
@@ -161,8 +168,24 @@ def _render(
             part = analyses[start : start + per_table]
             blocks.append(to_terminal(view.launch_table(part, top=top), width=width, color=color))
         blocks.append("\n".join(view.launch_notes(analyses)) + "\n")
+        advice = _advice(analyses)
+        blocks += [advice] if advice else []
     blocks += [to_terminal(view.line_table(*item), width=width, color=color) for item in tables]
     return "\n".join(blocks)
+
+
+def _advice(analyses: list[LaunchAnalysis]) -> str:
+    """Return the likely causes per launch as text; nothing where there is nothing to say."""
+    from kernprof.advice.advise import advise_analysed
+    from kernprof.view.advice import advice_lines
+
+    lines: list[str] = []
+    for analysis in analyses:
+        found = advice_lines(advise_analysed(analysis), most=_ADVICE)
+        if found:
+            profile = analysis.profile
+            lines += [f"Likely causes for {profile.kernel} [{profile.origin}]:", *found]
+    return "\n".join(lines) + "\n" if lines else ""
 
 
 def _line_tables(analyses: list[LaunchAnalysis], top: int) -> list[LineSection]:

@@ -1,0 +1,54 @@
+"""All advice for a launch, what holds most of its cycles first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from kernprof.advice import execution, memory
+from kernprof.advice.model import Advice, Case, case, threshold
+from kernprof.profile import KernelProfile
+from kernprof.stalls.analysis import LaunchAnalysis, StallOptions, analyse
+
+_RULES: Final[tuple[Callable[[Case], Advice | None], ...]] = (
+    memory.bandwidth,
+    memory.uncoalesced,
+    memory.bank_conflicts,
+    memory.spills,
+    memory.queue,
+    memory.shared_traffic,
+    memory.latency,
+    execution.parallelism,
+    execution.unused_occupancy,
+    execution.low_residency,
+    execution.divergence,
+    execution.barrier,
+    execution.dependency,
+    execution.pipe,
+    execution.fetch,
+    execution.start,
+)
+
+
+def advise(profile: KernelProfile, options: StallOptions | None = None) -> tuple[Advice, ...]:
+    """Name the likely causes of a launch's lost time, the largest share of the cycles first.
+
+    Every gain is an upper bound for its cause alone: causes overlap, so bounds don't add up. What
+    can't save 5 % is left out.
+
+    Raises
+    ------
+    UsageError
+        When the options name a stall family that does not exist.
+    """
+    return advise_analysed(analyse(profile, options))
+
+
+def advise_analysed(analysis: LaunchAnalysis) -> tuple[Advice, ...]:
+    """Return the advice for a launch that is analysed already; see :func:`advise`."""
+    facts = case(analysis)
+    found = [item for rule in _RULES if (item := rule(facts)) is not None]
+    least = threshold("least_gain_pct")
+    kept = [item for item in found if item.gain_pct is None or item.gain_pct >= least]
+    # A stable sort: of equal weight the more specific cause, listed first, stays first.
+    return tuple(sorted(kept, key=lambda item: -item.weight_pct))

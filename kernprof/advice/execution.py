@@ -1,0 +1,285 @@
+"""Advice on execution: occupancy, parallelism, divergence, barriers, dependency chains, pipes."""
+
+from __future__ import annotations
+
+import math
+
+from kernprof.advice.model import Advice, Case, Evidence, advice, stall_advice, threshold
+from kernprof.comparison.cycles import ISSUING, NO_WARP
+from kernprof.devices import architecture, tail_efficiency_pct
+from kernprof.devices.occupancy import Occupancy, occupancy
+from kernprof.errors import UsageError
+
+_LANES = 32
+_PIPE_PREFIX = "sm__inst_executed_pipe_"
+_PIPE_SUFFIX = ".avg.pct_of_peak_sustained_active"
+_FEW_WAVES = 10.0
+"""A partial wave after this many full ones costs less than a twentieth."""
+
+
+def divergence(case: Case) -> Advice | None:
+    """Lanes that are switched off, and the instruction that loses most of them."""
+    efficiency = case.figure("warp_execution_efficiency_pct")
+    if efficiency is None or efficiency >= threshold("warp_efficiency_pct"):
+        return None
+    evidence = [Evidence("warp execution efficiency", efficiency, "%")]
+    block = case.profile.block
+    idle = case.share_pct(NO_WARP)
+    gain = None if idle is None else (100 - idle) * (1 - efficiency / 100)
+    bound = "as many fewer warp instructions as lanes are off, each as fast as now"
+    if block is not None and block.total % _LANES:
+        filled = 100 * block.total / (_LANES * math.ceil(block.total / _LANES))
+        if filled < threshold("warp_efficiency_pct"):
+            evidence.append(Evidence("threads per block", block.total))
+            evidence.append(Evidence("lanes that the block's size fills", filled, "%"))
+            return advice("partial_warps", tuple(evidence), gain, bound)
+    diverging = case.figure("branch_divergence_pct")
+    if diverging is not None:
+        evidence.append(Evidence("divergent branch targets", diverging, "%"))
+    worst = _worst_instruction(case)
+    if worst is not None:
+        evidence += worst
+    return advice("divergence", tuple(evidence), gain, bound)
+
+
+def _worst_instruction(case: Case) -> list[Evidence] | None:
+    executed = case.profile.instances.get("inst_executed")
+    threads = case.profile.instances.get("thread_inst_executed")
+    if executed is None or threads is None:
+        return None
+    lanes = dict(zip(threads.keys, threads.values, strict=True))
+    lost = {
+        key: _LANES * value - on
+        for key, value in zip(executed.keys, executed.values, strict=True)
+        if isinstance(key, int)
+        and isinstance(value, (int, float))
+        and isinstance(on := lanes.get(key), (int, float))
+    }
+    total = math.fsum(lost.values())
+    if total <= 0:
+        return None
+    first = min(lost)
+    base = case.profile.code.base_address if case.profile.code is not None else None
+    # Most lanes are lost behind the branch, so the first instruction with many is where to look.
+    worst = max(lost, key=lambda key: (lost[key], -key))
+    offset = worst - (base if base is not None else first)
+    return [
+        Evidence("most lanes are lost from offset", f"{offset:#06x}"),
+        Evidence(
+            "lanes lost by that instruction alone", 100 * lost[worst] / total, "% of all lost"
+        ),
+    ]
+
+
+def unused_occupancy(case: Case) -> Advice | None:
+    """Room for more warps by the theoretical occupancy, while schedulers find none to issue."""
+    theoretical = case.figure("theoretical_occupancy_pct")
+    issue = case.issue_pct
+    if theoretical is None or theoretical > 100 - threshold("occupancy_gap_points"):
+        return None
+    if issue is None or issue >= threshold("issue_pct"):
+        return None
+    limiters = ", ".join(case.analysis.limiters) or "not told"
+    evidence = (
+        Evidence("theoretical occupancy", theoretical, "%"),
+        Evidence("limited by", limiters),
+        Evidence("schedulers issue in", issue, "% of cycles"),
+    )
+    return advice(
+        "occupancy",
+        evidence,
+        _hidden_pct(case, 100 / theoretical),
+        f"{100 / theoretical:.2g} times as many warps, each as fast as now",
+        remedy=_occupancy_remedy(case),
+    )
+
+
+def low_residency(case: Case) -> Advice | None:
+    """Fewer warps are resident on average than fit: uneven work, tails, slow starts."""
+    theoretical = case.figure("theoretical_occupancy_pct")
+    achieved = case.figure("occupancy_pct")
+    issue = case.issue_pct
+    if not theoretical or not achieved or issue is None or issue >= threshold("issue_pct"):
+        return None
+    if theoretical - achieved <= threshold("occupancy_gap_points"):
+        return None
+    factor = theoretical / achieved
+    evidence = (
+        Evidence("achieved occupancy", achieved, "%"),
+        Evidence("theoretical occupancy", theoretical, "%"),
+    )
+    gain = _hidden_pct(case, factor)
+    return advice(
+        "low_residency", evidence, gain, f"{factor:.2g} times as many warps, each as fast as now"
+    )
+
+
+def _hidden_pct(case: Case, factor: float) -> float | None:
+    """Return what ``factor`` times as many warps can hide, in percent of the elapsed cycles.
+
+    The work gets done ``factor`` times as fast at best, and never faster than the schedulers issue.
+    """
+    idle, issuing = case.share_pct(NO_WARP), case.share_pct(ISSUING)
+    if idle is None or issuing is None:
+        return None
+    active = 100 - idle
+    return active - max(issuing, active / factor)
+
+
+def _occupancy_remedy(case: Case) -> str | None:
+    """Say how far the limiting resource must shrink for one step more of occupancy."""
+    profile = case.profile
+    now = _occupancy(case)
+    if now is None or profile.block is None or profile.registers is None:
+        return None
+    ways = []
+    if "registers" in case.analysis.limiters:
+        for registers in range(profile.registers - 1, 15, -1):
+            then = _occupancy(case, registers=registers)
+            if then is not None and then.warps_per_sm > now.warps_per_sm:
+                ways.append(f"at most {registers} registers per thread: {then.occupancy_pct:.0f} %")
+                break
+    shared = profile.shared_mem
+    if "shared memory" in case.analysis.limiters and shared.static_bytes is not None:
+        total = shared.static_bytes + (shared.dynamic_bytes or 0)
+        for kept in range(total - total % 256, -1, -256):
+            then = _occupancy(case, shared_bytes=kept)
+            if then is not None and then.warps_per_sm > now.warps_per_sm:
+                ways.append(
+                    f"at most {kept} B of shared memory per block: {then.occupancy_pct:.0f} %"
+                )
+                break
+    if not ways:
+        ways = _block_sizes(case, now)
+    return "for more occupancy: " + "; ".join(ways) if ways else None
+
+
+def _block_sizes(case: Case, now: Occupancy) -> list[str]:
+    best: tuple[float, int] | None = None
+    for threads in range(64, 1025, 32):
+        then = _occupancy(case, threads=threads)
+        if then is None or then.occupancy_pct <= now.occupancy_pct:
+            continue
+        if best is None or then.occupancy_pct > best[0]:
+            best = (then.occupancy_pct, threads)
+    return [] if best is None else [f"blocks of {best[1]} threads: {best[0]:.0f} %"]
+
+
+def _occupancy(
+    case: Case,
+    *,
+    registers: int | None = None,
+    shared_bytes: int | None = None,
+    threads: int | None = None,
+) -> Occupancy | None:
+    profile = case.profile
+    shared = profile.shared_mem
+    if profile.block is None or profile.registers is None or profile.gpu.cc is None:
+        return None
+    if shared.static_bytes is None or shared.dynamic_bytes is None:
+        return None
+    try:
+        return occupancy(
+            architecture(profile.gpu.cc),
+            threads_per_block=threads or profile.block.total,
+            registers=registers if registers is not None else profile.registers,
+            static_shared_bytes=shared.static_bytes if shared_bytes is None else 0,
+            dynamic_shared_bytes=shared.dynamic_bytes if shared_bytes is None else shared_bytes,
+        )
+    except UsageError:
+        return None
+
+
+def parallelism(case: Case) -> Advice | None:
+    """SMs without work: a grid that is too small, a partial last wave, or uneven blocks."""
+    balance, waves = case.figure("sm_balance_pct"), case.figure("waves")
+    grid, sms = case.profile.grid, case.profile.gpu.sm_count
+    if grid is not None and sms and (grid.total < sms or (waves is not None and waves < 1)):
+        evidence = [Evidence("blocks", grid.total), Evidence("SMs", sms)]
+        if waves is not None:
+            evidence.append(Evidence("waves", waves))
+        idle = case.share_pct(NO_WARP)
+        filled = min(grid.total / sms, 1.0) if waves is None else min(waves, grid.total / sms, 1.0)
+        gain = None if idle is None else (100 - idle) * (1 - filled)
+        return advice("small_grid", tuple(evidence), gain, "the same work on a full GPU")
+    if waves is not None and 1 < waves < _FEW_WAVES and waves != math.ceil(waves):
+        lost = 100 - tail_efficiency_pct(waves)
+        evidence = [Evidence("waves", waves)]
+        bound = "the empty part of the last wave"
+        return advice("tail", tuple(evidence), lost, bound)
+    if balance is None:
+        return None
+    idle = case.share_pct(NO_WARP) or 0.0
+    evidence = [Evidence("average SM / busiest SM", balance, "% of active cycles")]
+    gain = (100 - idle) * (1 - balance / 100)
+    return advice("imbalance", tuple(evidence), gain, "the same work spread evenly over all SMs")
+
+
+def start(case: Case) -> Advice | None:
+    """Cycles of the launch in which even the busiest SM holds no warp."""
+    share = case.share_pct(NO_WARP)
+    if share is None or share < threshold("least_share_pct"):
+        return None
+    # Of an average over all SMs, empty SMs would be counted as start and end.
+    if case.figure("sm_balance_pct") is None:
+        return None
+    evidence = [Evidence("no warp resident", share, "% of cycles")]
+    if case.profile.duration_ns is not None:
+        evidence.append(Evidence("duration", case.profile.duration_ns, "ns"))
+    return advice("start", tuple(evidence), share, "all cycles without a warp on the busiest SM")
+
+
+def barrier(case: Case) -> Advice | None:
+    """Warps that wait for their block."""
+    names = ("barrier", "sync")
+    if not case.matters(*names):
+        return None
+    waits = case.waits_pct(*names)
+    evidence = [Evidence("barrier", waits, "% of stalled warp time")]
+    if case.profile.block is not None:
+        evidence.append(Evidence("threads per block", case.profile.block.total))
+    return stall_advice(case, "barrier", tuple(evidence), names)
+
+
+def dependency(case: Case) -> Advice | None:
+    """Schedulers idle while warps wait out the latency of their own last instruction."""
+    names = ("wait", "exec_dependency")
+    issue = case.issue_pct
+    if issue is None or issue >= threshold("issue_pct") or not case.matters(*names):
+        return None
+    evidence = [
+        Evidence("wait", case.waits_pct(*names), "% of stalled warp time"),
+        Evidence("schedulers issue in", issue, "% of cycles"),
+    ]
+    eligible = case.figure("eligible_warps")
+    if eligible is not None:
+        evidence.append(Evidence("eligible warps per scheduler", eligible))
+    return stall_advice(case, "dependency", tuple(evidence), names)
+
+
+def pipe(case: Case) -> Advice | None:
+    """Warps that wait for a busy arithmetic pipe, and which one it is."""
+    names = ("math_pipe_throttle", "pipe_busy")
+    if not case.matters(*names):
+        return None
+    evidence = [Evidence("math_pipe_throttle", case.waits_pct(*names), "% of stalled warp time")]
+    used = {
+        name.removeprefix(_PIPE_PREFIX).removesuffix(_PIPE_SUFFIX): value
+        for name in case.profile.metrics
+        if name.startswith(_PIPE_PREFIX)
+        and name.endswith(_PIPE_SUFFIX)
+        and (value := case.profile.value(name)) is not None
+    }
+    if used:
+        busiest = max(used, key=lambda name: used[name])
+        evidence.append(Evidence(f"pipe {busiest}", used[busiest], "% of peak"))
+    return stall_advice(case, "pipe", tuple(evidence), names)
+
+
+def fetch(case: Case) -> Advice | None:
+    """Instructions that are not fetched in time."""
+    names = ("no_instruction", "inst_fetch")
+    if not case.matters(*names):
+        return None
+    evidence = (Evidence("no_instruction", case.waits_pct(*names), "% of stalled warp time"),)
+    return stall_advice(case, "fetch", evidence, names)

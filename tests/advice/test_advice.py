@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from profiles import CORE, instances, issue_ratios, profile
+
+import kernprof
+from kernprof.advice.model import Advice
+from kernprof.profile import Dim3, Gpu, KernelProfile, SharedMemory
+
+
+def launch(
+    stalls: dict[str, float] | None = None,
+    metrics: dict[str, float] | None = None,
+    issue: float = 20.0,
+    warps: float = 8.0,
+    **overrides: Any,
+) -> KernelProfile:
+    """1000 cycles, 100 without a warp; 20 % of the rest issuing; 8 warps a scheduler."""
+    values = {
+        "gpc__cycles_elapsed.max": 1000.0,
+        "sm__cycles_active.max": 900.0,
+        "sm__cycles_active.avg": 900.0,
+        "smsp__issue_active.avg.pct_of_peak_sustained_active": issue,
+        "smsp__warps_active.avg.per_cycle_active": warps,
+        "sm__maximum_warps_per_active_cycle_pct": 100.0,
+        **issue_ratios(**{"selected": 1.0, **(stalls or {"long_scoreboard": 3.0, "wait": 1.0})}),
+        **(metrics or {}),
+    }
+    return profile(values, **overrides)
+
+
+def advice(found: KernelProfile, key: str) -> Advice | None:
+    return next((item for item in kernprof.advise(found) if item.key == key), None)
+
+
+def values(item: Advice | None) -> dict[str, float | str]:
+    assert item is not None
+    return {one.name: one.value for one in item.evidence}
+
+
+def test_share_and_bound_are_computed_from_the_cycles() -> None:
+    item = advice(launch(), "memory_latency")
+    assert item is not None
+    # 900 active, 720 of them without an issue; three quarters of those are attributed.
+    assert item.share_pct == pytest.approx(54)
+    # 8 warps, 3 of 5 of their time waiting for memory: more than one such warp, so all 720.
+    assert item.gain_pct == pytest.approx(72)
+    # With half a warp a scheduler, 0.3 of them wait: 0.3 of 900 cycles.
+    few = advice(launch(warps=0.5), "memory_latency")
+    assert few is not None
+    assert few.gain_pct == pytest.approx(27)
+
+
+def test_uncoalesced_access_is_told_by_its_excess() -> None:
+    tables = {
+        "memory_l2_theoretical_sectors_global": instances({0: 300, 16: 100}),
+        "memory_l2_theoretical_sectors_global_ideal": instances({0: 60, 16: 40}),
+    }
+    traffic = {
+        "l1tex__t_sectors_pipe_lsu_mem_global_op_ld.sum": 320.0,
+        "l1tex__t_requests_pipe_lsu_mem_global_op_ld.sum": 20.0,
+    }
+    found = values(advice(launch(metrics=traffic, instances=tables), "uncoalesced"))
+    assert found["excessive global sectors"] == pytest.approx(75)
+    assert found["sectors per global load request"] == pytest.approx(16)
+    even = {name: instances({0: 100}) for name in tables}
+    assert advice(launch(metrics=traffic, instances=even), "uncoalesced") is None
+    # Without the profiler's own count, 16 sectors may be 16 bytes a thread; 20 can't.
+    assert advice(launch(metrics=traffic), "uncoalesced") is None
+    traffic["l1tex__t_sectors_pipe_lsu_mem_global_op_ld.sum"] = 400.0
+    assert advice(launch(metrics=traffic), "uncoalesced") is not None
+
+
+def test_bank_conflicts_are_bounded_by_the_cycles_they_take() -> None:
+    def conflicts(count: float, stall: str) -> Advice | None:
+        metrics = {
+            "l1tex__data_bank_conflicts_pipe_lsu_mem_shared.sum": count,
+            "l1tex__data_pipe_lsu_wavefronts_mem_shared.sum": 1e5,
+        }
+        return advice(launch({stall: 3.0}, metrics), "bank_conflicts")
+
+    found = conflicts(1.08e4, "mio_throttle")
+    # 108 SMs: 100 cycles of 1000 on each.
+    assert found is not None
+    assert found.gain_pct == pytest.approx(10)
+    assert found.bound == "one cycle a conflict on the busiest SM"
+    assert conflicts(9e3, "mio_throttle") is None, "under a tenth of the wavefronts"
+    assert conflicts(1.08e4, "long_scoreboard") is None, "nothing waits for shared memory"
+
+
+def test_occupancy_tells_how_far_its_limiter_must_shrink() -> None:
+    limits = {
+        "sm__maximum_warps_per_active_cycle_pct": 50.0,
+        "launch__occupancy_limit_registers": 4,
+        "launch__occupancy_limit_warps": 8,
+    }
+    found = launch(metrics=limits, block=Dim3(256), registers=64, shared_mem=SharedMemory(0, 0))
+    item = advice(found, "occupancy")
+    assert item is not None
+    # sm_80: 64 Ki registers; 5 blocks of 8 warps leave 1638 a warp, 48 a thread.
+    assert item.remedy == "for more occupancy: at most 48 registers per thread: 62 %"
+    # Twice the warps: 900 active cycles become 450.
+    assert item.gain_pct == pytest.approx(45)
+    assert advice(launch(metrics=limits, issue=85.0), "occupancy") is None
+
+
+def test_divergence_names_the_instruction_and_partial_warps_the_block() -> None:
+    lanes = {
+        "inst_executed": instances({0x100: 10, 0x110: 10, 0x120: 10}),
+        "thread_inst_executed": instances({0x100: 320, 0x110: 80, 0x120: 160}),
+    }
+    low = {"smsp__thread_inst_executed_per_inst_executed.ratio": 16.0}
+    item = advice(launch(metrics=low, instances=lanes), "divergence")
+    found = values(item)
+    assert found["most lanes are lost from offset"] == "0x0010"
+    assert found["lanes lost by that instruction alone"] == pytest.approx(60)
+    assert item is not None
+    assert item.gain_pct == pytest.approx(45)
+    partial = launch(metrics=low, instances=lanes, block=Dim3(16))
+    assert advice(partial, "divergence") is None
+    assert values(advice(partial, "partial_warps"))["threads per block"] == 16
+
+
+@pytest.mark.parametrize(
+    ("grid", "metrics", "key", "gain"),
+    [
+        (27, {}, "small_grid", 90 * 0.75),
+        (200, {"launch__waves_per_multiprocessor": 1.25}, "tail", 37.5),
+        (2000, {"sm__cycles_active.avg": 450.0}, "imbalance", 45.0),
+    ],
+)
+def test_idle_sms(grid: int, metrics: dict[str, float], key: str, gain: float) -> None:
+    item = advice(launch(metrics=metrics, grid=Dim3(grid)), key)
+    assert item is not None
+    assert item.gain_pct == pytest.approx(gain)
+
+
+@pytest.mark.parametrize(
+    ("stall", "key"),
+    [
+        ("barrier", "barrier"),
+        ("wait", "dependency"),
+        ("math_pipe_throttle", "pipe"),
+        ("no_instruction", "fetch"),
+        ("lg_throttle", "requests"),
+    ],
+)
+def test_a_stall_that_matters_has_a_cause(stall: str, key: str) -> None:
+    item = advice(launch({stall: 4.0, "misc": 4.0}), key)
+    assert item is not None
+    assert item.stalls == (stall,)
+    assert item.share_pct == pytest.approx(36)
+    assert advice(launch({stall: 0.2, "misc": 4.0}), key) is None
+
+
+def test_bandwidth_and_short_launches() -> None:
+    full = {
+        "gpu__dram_throughput.avg.pct_of_peak_sustained_elapsed": 90.0,
+        "sm__throughput.avg.pct_of_peak_sustained_elapsed": 45.0,
+    }
+    item = advice(launch(metrics=full), "bandwidth")
+    assert item is not None
+    assert item.gain_pct == pytest.approx(50)
+    short = advice(launch(metrics={"sm__cycles_active.max": 600.0}), "start")
+    assert short is not None
+    assert short.gain_pct == pytest.approx(40)
+
+
+def test_without_cycles_there_is_evidence_but_no_gain() -> None:
+    metrics = {n: v for n, v in launch().metrics.items() if not n.startswith("gpc__")}
+    items = kernprof.advise(profile(metrics))
+    assert items
+    assert all(item.gain_pct is None for item in items if item.stalls)
+    # Eight blocks on 108 SMs are too few whatever was measured.
+    assert [item.key for item in kernprof.advise(profile({}))] == ["small_grid"]
+
+
+@given(
+    st.dictionaries(st.sampled_from(CORE), st.floats(0, 50), min_size=1),
+    st.floats(0, 100),
+    st.floats(0, 16),
+)
+def test_bounds_are_percentages_and_shares_never_beyond_the_stalled_cycles(
+    stalls: dict[str, float], issue: float, warps: float
+) -> None:
+    for item in kernprof.advise(launch(stalls, issue=issue, warps=warps, gpu=Gpu())):
+        assert item.gain_pct is not None
+        assert 5 <= item.gain_pct <= 100
+        if item.share_pct is not None:
+            assert item.share_pct <= 90 * (1 - issue / 100) + 1e-6
+
+
+def test_the_command_shows_advice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = tmp_path / "r.ncu-rep"
+    report.write_bytes(kernprof.write_report([launch()]))
+    assert kernprof.main(["stalls", str(report), "--format", "json"]) == 0
+    records = json.loads(capsys.readouterr().out)["profiles"]
+    assert all(isinstance(record["advice"], list) for record in records)
+    found = [item for record in records for item in record["advice"]]
+    assert found
+    assert {"cause", "evidence", "gain_at_most_pct", "share_pct", "remedy"} <= set(found[0])
+    assert kernprof.main(["stalls", str(report)]) == 0
+    assert "Likely causes for" in capsys.readouterr().out
+
+
+FEATHER = "InhabitancyCocoon__feather_gemm__docs_profile_result_RTX4060_ChangeSize_128_"
+SPEEDY = "suhithr__speedymatmul__profiles_"
+CONVOLUTION = "Swagatam1812__hpca-gpu-memory-profiling__"
+
+
+@pytest.mark.parametrize(
+    ("author", "before", "after", "key"),
+    [
+        (FEATHER, "01_naive", "02_coalesce_memory", "uncoalesced"),
+        (SPEEDY, "naive", "global_memory_coalescing", "uncoalesced"),
+        (CONVOLUTION, "naive", "variant1", "uncoalesced"),
+        (FEATHER, "08_warp_tile", "09_double_buffering", "memory_latency"),
+    ],
+)
+def test_what_authors_saved_is_within_the_bound_of_the_cause_they_removed(
+    shared_reports: Path, author: str, before: str, after: str, key: str
+) -> None:
+    sides = [
+        kernprof.load(shared_reports / f"{author}{step}.ncu-rep").profiles[0]
+        for step in (before, after)
+    ]
+    cycles = [side.cycles for side in sides]
+    assert cycles[0] is not None
+    assert cycles[1] is not None
+    item = advice(sides[0], key)
+    assert item is not None
+    assert item.gain_pct is not None
+    assert 100 * (1 - cycles[1] / cycles[0]) <= item.gain_pct
