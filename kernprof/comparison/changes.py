@@ -11,6 +11,7 @@ from kernprof.comparison.noise import Noise, Sample, assess
 from kernprof.metrics.stall_reasons import StallClass
 from kernprof.profile import KernelProfile
 from kernprof.stalls.analysis import LaunchAnalysis
+from kernprof.stalls.breakdown import breakdown
 from kernprof.stalls.figures import Figure, evaluate, rows
 
 CLASS_KEYS: Final[Mapping[str, tuple[StallClass, str]]] = {
@@ -105,7 +106,7 @@ def changes(
         each group.
     """
     table_v = [*_figure_changes(base, new, base_launches, new_launches, "row")]
-    table_v += _class_changes(base, new)
+    table_v += _class_changes(base, new, base_launches, new_launches)
     work = _figure_changes(base, new, base_launches, new_launches, "work")
     listed = {change.key for change in work}
     extras = _figure_changes(base, new, base_launches, new_launches, "extra")
@@ -173,16 +174,43 @@ def _figures(analysis: LaunchAnalysis, kind: str) -> Mapping[str, Figure]:
     return analysis.extras if kind == "extra" else evaluate(analysis.profile, kind)
 
 
-def _class_changes(base: LaunchAnalysis, new: LaunchAnalysis) -> list[Change]:
+def _class_changes(
+    base: LaunchAnalysis,
+    new: LaunchAnalysis,
+    base_launches: Sequence[KernelProfile],
+    new_launches: Sequence[KernelProfile],
+) -> list[Change]:
     hint = next((m.hint for a in (base, new) for m in a.missing if m.metric == "stalls"), None)
+    sides = ((base, base_launches), (new, new_launches))
+    singles = [_classes(analysis, launches) for analysis, launches in sides]
     found = []
     for key, (stall_class, label) in CLASS_KEYS.items():
         before = base.classes_pct.get(stall_class)
         after = new.classes_pct.get(stall_class)
-        # Shares of medians: the single launches' shares are not kept, so nothing tells their noise.
-        samples = [_sample(value, None, []) for value in (before, after)]
+        samples = [
+            _sample(value, None, [shares[stall_class] for shares in of_side])
+            for value, of_side in zip((before, after), singles, strict=True)
+        ]
         found.append(Change(key, label, "row", "%", before, after, _noise(*samples), hint))
     return found
+
+
+def _classes(
+    analysis: LaunchAnalysis, launches: Sequence[KernelProfile]
+) -> list[Mapping[StallClass, float]]:
+    """Return the shares of the classes of each launch, where there are several."""
+    if len(launches) < 2 or analysis.stalls is None:
+        return []
+    options = analysis.options
+    broken = (
+        breakdown(
+            launch,
+            family=analysis.stalls.family.name,
+            count_not_selected=options.count_not_selected,
+        )
+        for launch in launches
+    )
+    return [found.classes_pct(options.class_map) for found in broken if found is not None]
 
 
 def _direct_changes(

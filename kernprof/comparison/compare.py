@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kernprof.comparison.changes import Change, changes, metric_change
-from kernprof.comparison.cycles import Part, account, common_family, lacking, parts, tells_busiest
+from kernprof.comparison.cycles import (
+    Account,
+    Part,
+    account,
+    common_family,
+    lacking,
+    parts,
+    tells_busiest,
+)
 from kernprof.comparison.gates import Failure, Gate, check, parse, uncovered
 from kernprof.comparison.match import Match, Matched, match
 from kernprof.comparison.noise import Noise
@@ -89,9 +97,8 @@ class Pair:
         wanted = name.removeprefix("stall.")
         for part in self.parts:
             if part.name == wanted:
-                cycles = self.change("cycles").noise
                 values = part.base_cycles, part.new_cycles
-                return Change(name, name, "parts", "cycles", *values, cycles)
+                return Change(name, name, "parts", "cycles", *values, part.noise)
         known = [f"stall.{part.name}" for part in self.parts]
         if known:
             raise UnknownNameError("stall reason", name, known)
@@ -244,7 +251,11 @@ def _pair(found: Matched, options: StallOptions) -> Pair:
     side_by_side: tuple[Part, ...] = ()
     notes = _notes(base, new)
     if accounts[0] is not None and accounts[1] is not None:
-        side_by_side = parts(accounts[0], accounts[1])
+        singles = [
+            _accounts(launches, options, family, busiest=busiest)
+            for launches in (found.base, found.new)
+        ]
+        side_by_side = parts(accounts[0], accounts[1], *singles)
     else:
         needed = dict.fromkeys([*lacking(base, family), *lacking(new, family)])
         notes.append("the cycles can't be split among causes without " + ", ".join(needed))
@@ -261,6 +272,16 @@ def _pair(found: Matched, options: StallOptions) -> Pair:
         tuple(notes),
         (found.base, found.new),
     )
+
+
+def _accounts(
+    launches: Sequence[KernelProfile], options: StallOptions, family: str | None, *, busiest: bool
+) -> list[Account]:
+    """Split the cycles of single launches; nothing where there is only one."""
+    if len(launches) < 2:
+        return []
+    split = (account(analyse(one, options), family, busiest=busiest) for one in launches)
+    return [found for found in split if found is not None]
 
 
 def _notes(base: LaunchAnalysis, new: LaunchAnalysis) -> list[str]:

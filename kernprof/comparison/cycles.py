@@ -18,9 +18,10 @@ several warps wait at once for different things. What is left without any reason
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from kernprof.comparison.noise import Noise, Sample, assess
 from kernprof.metrics.stall_reasons import families
 from kernprof.profile import KernelProfile
 from kernprof.stalls.analysis import LaunchAnalysis
@@ -55,13 +56,15 @@ class Part:
     """One part on both sides.
 
     ``share_of_change_pct`` is its share of the change of all cycles (100 together; a part that
-    moved the other way is negative), None where the elapsed cycles did not change.
+    moved the other way is negative), None where the elapsed cycles did not change. ``noise`` is
+    what the spread of the launches says of this part.
     """
 
     name: str
     base_cycles: float
     new_cycles: float
     share_of_change_pct: float | None
+    noise: Noise
 
     @property
     def delta_cycles(self) -> float:
@@ -119,15 +122,37 @@ def lacking(analysis: LaunchAnalysis, family: str | None) -> list[str]:
     return found
 
 
-def parts(base: Account, new: Account) -> tuple[Part, ...]:
-    """Set two accounts side by side, the part that changed most first."""
+def parts(
+    base: Account,
+    new: Account,
+    base_launches: Sequence[Account] = (),
+    new_launches: Sequence[Account] = (),
+) -> tuple[Part, ...]:
+    """Set two accounts side by side, the part that changed most first.
+
+    Parameters
+    ----------
+    base, new
+        Accounts of the medians.
+    base_launches, new_launches
+        Accounts of the single launches where there are several: their spread decides what is noise.
+    """
     total = math.fsum(new.cycles.values()) - math.fsum(base.cycles.values())
     found = []
     for name in dict.fromkeys([*base.cycles, *new.cycles]):
         before, after = base.cycles.get(name, 0.0), new.cycles.get(name, 0.0)
         share = 100 * (after - before) / total if total else None
-        found.append(Part(name, before, after, share))
+        samples = [
+            _sample(value, [launch.cycles.get(name, 0.0) for launch in launches])
+            for value, launches in ((before, base_launches), (after, new_launches))
+        ]
+        found.append(Part(name, before, after, share, assess(*samples)))
     return tuple(sorted(found, key=lambda part: -abs(part.delta_cycles)))
+
+
+def _sample(value: float, singles: Sequence[float]) -> Sample:
+    values = tuple(singles) if len(singles) > 1 else (value,)
+    return Sample(values, (min(values), max(values)))
 
 
 def _utilized(analysis: LaunchAnalysis, busiest: bool) -> float | None:

@@ -101,7 +101,7 @@ def _explaining(parts: Sequence[Part], delta: float) -> list[Part]:
     found: list[Part] = []
     explained = 0.0
     for part in parts:
-        if part.delta_cycles * delta <= 0:
+        if part.delta_cycles * delta <= 0 or part.noise is Noise.WITHIN_NOISE:
             continue
         share = part.share_of_change_pct or 0.0
         if found and (explained >= _EXPLAINED_PCT or share < _COUNTER_PCT):
@@ -115,7 +115,7 @@ def _explaining(parts: Sequence[Part], delta: float) -> list[Part]:
 
 def _against(parts: Sequence[Part], delta: float) -> Part | None:
     for part in parts:
-        if part.delta_cycles * delta < 0:
+        if part.delta_cycles * delta < 0 and part.noise is not Noise.WITHIN_NOISE:
             enough = abs(part.share_of_change_pct or 0.0) >= _COUNTER_PCT
             return part if enough else None
     return None

@@ -12,7 +12,7 @@ from kernprof.profile import KernelProfile
 from kernprof.view.document import SCHEMA, launch_record
 from kernprof.view.table import Cell, Table, escape, number, to_markdown
 
-_MARKS = {Noise.WITHIN_NOISE: "~", Noise.SINGLE: "", Noise.EQUAL: "=", Noise.UNKNOWN: ""}
+_MARKS = {Noise.WITHIN_NOISE: "~"}
 
 
 def document(comparison: Comparison) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def cycles_table(pair: Pair, top: int) -> Table:
             part.name,
             number(part.base_cycles, 0),
             number(part.new_cycles, 0),
-            f"{part.delta_cycles:+,.0f}",
+            f"{_MARKS.get(part.noise, '')}{part.delta_cycles:+,.0f}",
             None if part.share_of_change_pct is None else f"{part.share_of_change_pct:+.1f} %",
         ]
         for part in pair.parts[:top]
@@ -169,6 +169,7 @@ def _pair_record(pair: Pair) -> dict[str, Any]:
                 "new": part.new_cycles,
                 "delta": part.delta_cycles,
                 "share_of_change_pct": part.share_of_change_pct,
+                "noise": str(part.noise),
             }
             for part in pair.parts
         ],

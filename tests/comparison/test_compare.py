@@ -111,6 +111,22 @@ def test_repeated_launches_decide_what_is_noise() -> None:
     assert same.failed == ()
 
 
+def test_noise_is_told_part_by_part_and_for_the_classes() -> None:
+    def side(barrier: float) -> list[KernelProfile]:
+        return [
+            launch(c, stalls={"wait": 3.0, "barrier": barrier + c / 1e5})
+            for c in (1000, 1010, 990, 1005)
+        ]
+
+    same = kernprof.compare(side(1.0), side(1.0)).pairs[0]
+    assert same.change("stall.barrier").noise is Noise.WITHIN_NOISE
+    assert same.change("synchronization_pct").noise is Noise.WITHIN_NOISE
+    worse = kernprof.compare(side(1.0), side(2.0)).pairs[0]
+    assert worse.change("stall.barrier").noise is Noise.SIGNIFICANT
+    assert worse.change("synchronization_pct").noise is Noise.SIGNIFICANT
+    assert worse.change("cycles").noise is Noise.WITHIN_NOISE
+
+
 def test_matching_takes_the_surest_first() -> None:
     a = [launch(kernel="x", grid=Dim3(8)), launch(kernel="y"), launch(kernel="gone")]
     b = [launch(kernel="y"), launch(kernel="x", grid=Dim3(4)), launch(kernel="x", grid=Dim3(8))]
