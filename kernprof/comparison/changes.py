@@ -241,7 +241,11 @@ def _direct(
             values, (base, new), (base_launches, new_launches), strict=True
         )
     ]
-    hint = row.hint if None in values else None
+    hint = None
+    if None in values:
+        lacking = base if values[0] is None else new
+        told_by_nvprof = lacking.collector is not None and lacking.collector.tool == "nvprof"
+        hint = _NVPROF.get(row.group, row.hint) if told_by_nvprof else row.hint
     return Change(row.key, row.label, row.group, row.unit, *values, _noise(*samples), hint)
 
 
@@ -258,6 +262,12 @@ def _sample(
 
 def _noise(base: Sample | None, new: Sample | None) -> Noise:
     return Noise.UNKNOWN if base is None or new is None else assess(base, new)
+
+
+_NVPROF: Final = {
+    "time": "nvprof tells durations with --print-gpu-trace, and no elapsed cycles",
+    "occupancy": "nvprof tells the launch with --print-gpu-trace",
+}
 
 
 def _clock_ghz(profile: KernelProfile) -> float | None:

@@ -222,10 +222,10 @@ def compare(
         shown = ", ".join(dict.fromkeys(pair.kernel for pair in pairs))
         raise UsageError(f"--fail-if {gate.text!r} is for no kernel; compared are: {shown}")
     failed = [
-        failure
-        for pair, names in zip(pairs, names_of, strict=True)
+        Failure(gate.text, index, pair.kernel, reason)
+        for index, (pair, names) in enumerate(zip(pairs, names_of, strict=True))
         for gate in gates
-        if gate.concerns(*names) and (failure := check(gate, pair.kernel, pair.change)) is not None
+        if gate.concerns(*names) and (reason := check(gate, pair.change)) is not None
     ]
     return Comparison(pairs, only_base, only_new, gates, tuple(failed))
 

@@ -66,9 +66,13 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A gate that a kernel does not pass, and the figures that say so."""
+    """A gate that a kernel does not pass, and the figures that say so.
+
+    ``pair`` is the kernel's position in the comparison: several pairs can have one name.
+    """
 
     gate: str
+    pair: int
     kernel: str
     reason: str
 
@@ -109,7 +113,7 @@ def parse(text: str) -> Gate:
     return Gate(text.strip(), tuple(tests), kernels)
 
 
-def check(gate: Gate, kernel: str, find: Callable[[str], Change]) -> Failure | None:
+def check(gate: Gate, find: Callable[[str], Change]) -> str | None:
     """Check one kernel against a gate.
 
     Parameters
@@ -119,23 +123,23 @@ def check(gate: Gate, kernel: str, find: Callable[[str], Change]) -> Failure | N
 
     Returns
     -------
-    Failure or None
-        A failure when all tests hold, or when one of them can't be told: a gate that passes
-        because its metric was not collected would guard nothing. A change within the noise of the
-        launches doesn't hold.
+    str or None
+        Why the kernel fails: when all tests hold, or when one of them can't be told (a gate that
+        passes because its metric was not collected would guard nothing). A change within the noise
+        of the launches doesn't hold.
     """
     reasons: list[str] = []
     for test in gate.tests:
         change = find(test.name)
         measured = _measured(test, change)
         if measured is None:
-            return Failure(gate.text, kernel, _unknown(test, change))
+            return _unknown(test, change)
         if test.kind != "value" and change.noise is Noise.WITHIN_NOISE:
             return None
         if not _OPERATORS[test.op](measured, test.amount):
             return None
-        reasons.append(f"{test.name} {change.base or 0:,.6g} -> {change.new:,.6g}{_shown(change)}")
-    return Failure(gate.text, kernel, "; ".join(reasons))
+        reasons.append(f"{test.name} {_plain(change.base)} -> {_plain(change.new)}{_shown(change)}")
+    return "; ".join(reasons)
 
 
 def _test(found: re.Match[str], text: str) -> Test:
@@ -163,6 +167,10 @@ def _unknown(test: Test, change: Change) -> str:
     sides = [side for side, value in (("base", change.base), ("new", change.new)) if value is None]
     hint = f": {change.hint}" if change.hint else ""
     return f"{test.name} is n/a in {' and '.join(sides)}{hint}"
+
+
+def _plain(value: float | None) -> str:
+    return "n/a" if value is None else f"{value:,.10g}"
 
 
 def _shown(change: Change) -> str:

@@ -21,7 +21,8 @@ def document(comparison: Comparison) -> dict[str, Any]:
         "schema": SCHEMA,
         "pairs": [_pair_record(pair) for pair in comparison.pairs],
         "failed": [
-            {"gate": f.gate, "kernel": f.kernel, "reason": f.reason} for f in comparison.failed
+            {"gate": f.gate, "pair": f.pair, "kernel": f.kernel, "reason": f.reason}
+            for f in comparison.failed
         ],
         "unmatched": {
             "base": [launch_record(profile) for profile in comparison.only_base],
@@ -39,11 +40,11 @@ def flat_table(comparison: Comparison) -> Table:
 def summary_table(comparison: Comparison) -> Table:
     """Return one row a kernel: cycles, time, and what explains the difference."""
     rows: list[list[Cell]] = []
-    for pair in comparison.pairs:
+    failed = {failure.pair for failure in comparison.failed}
+    for index, pair in enumerate(comparison.pairs):
         cycles, time = pair.change("cycles"), pair.change("duration_ns")
         top = pair.parts[0] if pair.parts and cycles.delta else None
         why = None if top is None else f"{top.name} {top.delta_cycles:+,.0f} cycles"
-        bad = any(failure.kernel == pair.kernel for failure in comparison.failed)
         rows.append(
             [
                 pair.kernel,
@@ -52,7 +53,7 @@ def summary_table(comparison: Comparison) -> Table:
                 _percent(cycles),
                 _percent(time),
                 why,
-                *(["failed" if bad else "passed"] if comparison.gates else []),
+                *(["failed" if index in failed else "passed"] if comparison.gates else []),
             ]
         )
     columns = ["Kernel", "Base cycles", "New cycles", "Cycles", "Time", "Largest change"]
@@ -90,7 +91,8 @@ def change_table(pair: Pair) -> Table:
         for change in pair.changes
         if change.base is not None or change.new is not None
     ]
-    rows.insert(_table_v_end(pair), ["  limited by", *_limiters(pair), "", ""])
+    if any(_limiters(pair)):
+        rows.insert(_table_v_end(pair), ["  limited by", *_limiters(pair), "", ""])
     return Table("", ["", "Base", "New", "Change", "%"], rows, align="lrrrr")
 
 
@@ -221,7 +223,9 @@ def _value(value: float | None, unit: str) -> str | None:
         return None
     if unit == "%":
         return number(value)
-    return number(value, 0) if value == int(value) else f"{value:,.4g}"
+    if value == int(value) or abs(value) >= 1000:
+        return number(value, 0)
+    return f"{value:.4g}"
 
 
 def _delta(change: Change) -> str | None:

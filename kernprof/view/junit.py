@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree
 
-from kernprof.comparison.compare import Comparison
+from kernprof.comparison.compare import Comparison, Pair
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -13,14 +13,14 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 def junit(comparison: Comparison) -> str:
     """Return the document; without gates, one passing case a kernel that tells what changed."""
     cases = []
-    for pair in comparison.pairs:
+    for index, pair in enumerate(comparison.pairs):
         names = [
             name
             for side in (pair.base.profile, pair.new.profile)
             for name in (side.kernel, side.demangled)
         ]
         gates = [gate.text for gate in comparison.gates if gate.concerns(*names)]
-        cases += [(pair, gate) for gate in gates or ["compared"]]
+        cases += [(index, pair, gate) for gate in gates or ["compared"]]
     missing = [profile.kernel for profile in comparison.only_base]
     suite = ElementTree.Element(
         "testsuite",
@@ -29,12 +29,12 @@ def junit(comparison: Comparison) -> str:
         failures=str(len(comparison.failed)),
         skipped=str(len(missing)),
     )
-    failures = {(f.kernel, f.gate): f.reason for f in comparison.failed}
-    for pair, gate in cases:
+    failures = {(f.pair, f.gate): f.reason for f in comparison.failed}
+    for index, pair, gate in cases:
         case = ElementTree.SubElement(
-            suite, "testcase", classname=_clean(pair.kernel), name=_clean(gate)
+            suite, "testcase", classname=_clean(_place(pair, comparison)), name=_clean(gate)
         )
-        reason = failures.get((pair.kernel, gate))
+        reason = failures.get((index, gate))
         if reason is not None:
             failure = ElementTree.SubElement(case, "failure", message=_clean(reason))
             failure.text = _clean(pair.sentence)
@@ -50,6 +50,13 @@ def junit(comparison: Comparison) -> str:
     ElementTree.indent(root)
     body = ElementTree.tostring(root, encoding="unicode")
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{body}\n'
+
+
+def _place(pair: Pair, comparison: Comparison) -> str:
+    """Name a kernel; with its place in the base where several have the name."""
+    alike = sum(other.kernel == pair.kernel for other in comparison.pairs)
+    position = pair.base.profile.origin.rpartition("#")[2]
+    return f"{pair.kernel} #{position}" if alike > 1 else pair.kernel
 
 
 def _clean(text: str) -> str:

@@ -86,6 +86,25 @@ def test_gates_end_with_1_and_write_junit(
     assert run(write("a", 1000.0), write("b", 900.0), *gates) == 0
 
 
+def test_gates_tell_kernels_of_one_name_apart(write: Write, tmp_path: Path) -> None:
+    def two(name: str, first: float, second: float) -> Path:
+        launches = [
+            build.Launch(grid=(grid, 1, 1), metrics={"gpc__cycles_elapsed.max": cycles})
+            for grid, cycles in ((4, first), (8, second))
+        ]
+        path = tmp_path / f"{name}.ncu-rep"
+        path.write_bytes(build.report(launches))
+        return path
+
+    junit, table = tmp_path / "out.xml", tmp_path / "out.json"
+    options = ["--fail-if", "cycles > +5%", "--junit", junit, "-f", "json", "-o", table]
+    assert run(two("a", 100.0, 100.0), two("b", 100.0, 200.0), *options) == 1
+    assert [f["pair"] for f in json.loads(table.read_text())["failed"]] == [1]
+    cases = list(ElementTree.parse(junit).getroot()[0])
+    assert [case.get("classname") for case in cases] == ["gemv2T #0", "gemv2T #1"]
+    assert [case.find("failure") is not None for case in cases] == [False, True]
+
+
 def test_markdown_escapes_names_of_strangers(
     write: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
