@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -78,7 +79,10 @@ def write(
     """
     from kernprof.reports.ncurep.writer import write_report
 
-    emit_bytes(write_report(profiles, embed_source=embed_source, comment=comment), path)
+    content = write_report(
+        profiles, embed_source=embed_source, comment=comment, created_s=int(time.time())
+    )
+    emit_bytes(content, path)
     embedded = sum(bool(p.code is not None and p.code.sources) for p in profiles)
     left_out = "" if embed_source or not embedded else "; without source text (--embed-source)"
     notice(f"{len(profiles)} launch(es) are in {path}{left_out}")

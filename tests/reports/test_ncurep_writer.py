@@ -188,6 +188,24 @@ def test_clock_and_cache_control_survive(tmp_path: Path) -> None:
     assert str(found.metrics["kernprof__provenance"]).startswith("measured")
 
 
+def test_the_same_profiles_give_the_same_bytes_unless_a_time_is_given() -> None:
+    assert write_report([launch()]) == write_report([launch()])
+    dated = write_report([launch()], created_s=1_700_000_000)
+    assert dated != write_report([launch()])
+    stamp = build.integer(14, 1_700_000_000)
+    assert stamp in dated
+
+
+def test_pages_list_metrics_and_the_groups_of_samples() -> None:
+    samples = InstanceTable((16, 32), (3, 4))
+    names = ("smsp__pcsamp_warps_issue_stalled_wait", "smsp__inst_executed.sum")
+    content = write_report([launch(instances={names[0]: samples}, metrics={names[1]: 5.0})])
+    for name in (*names, "group:smsp__pcsamp_warp_stall_reasons", "launch__grid_size"):
+        listed = build.text(1, name) + build.text(2, name)
+        assert listed in content, name
+    assert b"stall_reasons_not_issued" not in content
+
+
 def test_large_reports_go_into_several_blocks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,6 +53,9 @@ _COMMENT = "comment in the report: "
 _THREAD_ID = 1
 _KINDS: Final = {"none": 0, "ok": 1, "warning": 2, "error": 3, "optimization": 4}
 _SCOPES: Final = {"local": 1, "global": 2}
+_SAMPLES = "smsp__pcsamp_warps_issue_stalled_"
+_NOT_ISSUED = "_not_issued"
+_SAMPLE_GROUP = "group:smsp__pcsamp_warp_stall_reasons"
 _PREDICTED_RULE = "KernprofPredicted"
 _FUNCTION_PCS = "launch__function_pcs"
 
@@ -68,7 +71,11 @@ class _Module:
 
 
 def write_report(
-    profiles: Sequence[KernelProfile], *, embed_source: bool = False, comment: str | None = None
+    profiles: Sequence[KernelProfile],
+    *,
+    embed_source: bool = False,
+    comment: str | None = None,
+    created_s: int | None = None,
 ) -> bytes:
     """Return profiles as the bytes of a ``.ncu-rep`` file.
 
@@ -81,6 +88,9 @@ def write_report(
         passed on, and source text is not.
     comment
         A line beside the whole report.
+    created_s
+        Time that the report is to show, in seconds since 1970; none by default, so that the same
+        profiles give the same bytes.
 
     Raises
     ------
@@ -92,10 +102,10 @@ def write_report(
         raise UsageError("no launch to write; a report holds one or more")
     ready, modules = _prepared([_writable(profile) for profile in profiles])
     names: dict[str, int] = {}
-    results = [_result(profile, reference, names) for profile, reference in ready]
+    results = [_result(profile, reference, names, created_s) for profile, reference in ready]
     sources = [_source(module, embed_source) for module in modules]
     head = messages()["FileHeader"](Version=VERSION).SerializeToString()
-    parts = [MAGIC, _framed(head), _block(session=_session(profiles, comment))]
+    parts = [MAGIC, _framed(head), _block(session=_session(profiles, comment, created_s))]
     strings = [name.encode("utf-8", "replace") for name in names]
     parts.append(_block(strings=strings))
     parts += [_block(sources=chunk) for chunk in _chunks(sources)]
@@ -170,7 +180,9 @@ def _symbol_index(cubin: bytes, symbol: str) -> int | None:
     return next((entry.index for entry in found.symbols if entry.name == symbol), None)
 
 
-def _result(profile: KernelProfile, reference: int, names: dict[str, int]) -> bytes:
+def _result(
+    profile: KernelProfile, reference: int, names: dict[str, int], created_s: int | None
+) -> bytes:
     kinds = messages()
     assert profile.grid is not None
     assert profile.block is not None
@@ -190,6 +202,12 @@ def _result(profile: KernelProfile, reference: int, names: dict[str, int]) -> by
         Source=kinds["SourceReference"](Reference=reference),
         Api=0,
     )
+    for metric, field in (("launch__context_id", "ContextID"), ("launch__stream_id", "StreamID")):
+        known = profile.value(metric)
+        if known is not None and 0 <= known < 1 << 32:
+            setattr(result, field, int(known))
+    if created_s is not None:
+        result.CreationTime = created_s
     values = _completed(profile)
     result.MetricResults.extend(_metrics(values, profile, names))
     result.Sections.extend(_sections(values, profile.instances))
@@ -317,11 +335,23 @@ def _sections(
         listed = [_listed(name) for name in here if name in values]
         if listed:
             section.Header.CopyFrom(kinds["SectionHeader"](Rows=len(listed), Metrics=listed))
-        by_place = [_listed(name) for name in here if name in instances]
+        placed = [name for name in here if name in instances]
+        by_place = [_listed(name) for name in (*_sample_groups(placed), *placed)]
         if by_place:
             source = kinds["SectionMetrics"](Metrics=by_place, Order=order)
             section.SourceMetrics.CopyFrom(source)
         yield section.SerializeToString()
+
+
+def _sample_groups(names: Sequence[str]) -> list[str]:
+    """Return the groups under which the source page draws stall samples as one column."""
+    samples = [name for name in names if name.startswith(_SAMPLES)]
+    groups = []
+    if any(not name.endswith(_NOT_ISSUED) for name in samples):
+        groups.append(_SAMPLE_GROUP)
+    if any(name.endswith(_NOT_ISSUED) for name in samples):
+        groups.append(_SAMPLE_GROUP + _NOT_ISSUED)
+    return groups
 
 
 def _listed(name: str) -> Any:
@@ -388,7 +418,9 @@ def _comment(profile: KernelProfile) -> str:
     return "; ".join(said)
 
 
-def _session(profiles: Sequence[KernelProfile], comment: str | None) -> bytes:
+def _session(
+    profiles: Sequence[KernelProfile], comment: str | None, created_s: int | None
+) -> bytes:
     kinds = messages()
     collectors = {p.collector for p in profiles if p.collector and p.collector.tool == "ncu"}
     versions = {collector.version for collector in collectors}
@@ -407,6 +439,8 @@ def _session(profiles: Sequence[KernelProfile], comment: str | None) -> bytes:
             for provider, version in providers
         ],
     )
+    if created_s is not None:
+        session.CreationTime = created_s & 0xFFFF_FFFF
     if len(caches) == 1 and (cache_control := caches.pop()) is not None:
         # Only the option that decides what durations mean: command lines hold paths and names.
         session.ProfilerCmdline = f"--cache-control {cache_control}".encode()
