@@ -44,9 +44,15 @@ def advise(profile: KernelProfile, options: StallOptions | None = None) -> tuple
     return advise_analysed(analyse(profile, options))
 
 
-def advise_analysed(analysis: LaunchAnalysis) -> tuple[Advice, ...]:
-    """Return the advice for a launch that is analysed already; see :func:`advise`."""
-    facts = case(analysis)
+def advise_analysed(analysis: LaunchAnalysis, *, with_lines: bool = True) -> tuple[Advice, ...]:
+    """Return the advice for a launch that is analysed already; see :func:`advise`.
+
+    Parameters
+    ----------
+    with_lines
+        Look source lines up in the machine code, which takes some milliseconds a launch.
+    """
+    facts = case(analysis, with_lines=with_lines)
     found = [item for rule in _RULES if (item := rule(facts)) is not None]
     least = threshold("least_gain_pct")
     kept = [item for item in found if item.gain_pct is None or item.gain_pct >= least]

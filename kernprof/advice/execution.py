@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from kernprof.advice.model import Advice, Case, Evidence, advice, stall_advice, threshold
 from kernprof.comparison.cycles import ISSUING, NO_WARP
 from kernprof.devices import architecture, tail_efficiency_pct
 from kernprof.devices.occupancy import Occupancy, occupancy
-from kernprof.errors import UsageError
+from kernprof.errors import CubinError, UsageError
+from kernprof.stalls.code import source_positions
 
 _LANES = 32
 _PIPE_PREFIX = "sm__inst_executed_pipe_"
@@ -18,7 +20,7 @@ _FEW_WAVES = 10.0
 
 
 def divergence(case: Case) -> Advice | None:
-    """Lanes that are switched off, and the instruction that loses most of them."""
+    """Lanes that are switched off, and the source line or instruction that loses most of them."""
     efficiency = case.figure("warp_execution_efficiency_pct")
     if efficiency is None or efficiency >= threshold("warp_efficiency_pct"):
         return None
@@ -36,19 +38,19 @@ def divergence(case: Case) -> Advice | None:
     diverging = case.figure("branch_divergence_pct")
     if diverging is not None:
         evidence.append(Evidence("divergent branch targets", diverging, "%"))
-    worst = _worst_instruction(case)
+    worst = _worst_place(case)
     if worst is not None:
         evidence += worst
     return advice("divergence", tuple(evidence), gain, bound)
 
 
-def _worst_instruction(case: Case) -> list[Evidence] | None:
+def _worst_place(case: Case) -> list[Evidence] | None:
     executed = case.profile.instances.get("inst_executed")
     threads = case.profile.instances.get("thread_inst_executed")
     if executed is None or threads is None:
         return None
     lanes = dict(zip(threads.keys, threads.values, strict=True))
-    lost = {
+    lost: dict[int, float] = {
         key: _LANES * value - on
         for key, value in zip(executed.keys, executed.values, strict=True)
         if isinstance(key, int)
@@ -58,17 +60,35 @@ def _worst_instruction(case: Case) -> list[Evidence] | None:
     total = math.fsum(lost.values())
     if total <= 0:
         return None
-    first = min(lost)
-    base = case.profile.code.base_address if case.profile.code is not None else None
-    # Most lanes are lost behind the branch, so the first instruction with many is where to look.
-    worst = max(lost, key=lambda key: (lost[key], -key))
-    offset = worst - (base if base is not None else first)
+    code = case.profile.code
+    base = code.base_address if code is not None and code.base_address is not None else min(lost)
+    by_offset = {key - base: count for key, count in lost.items()}
+    by_place = _by_line(case, by_offset) or {f"offset {o:#06x}": n for o, n in by_offset.items()}
+    # Of equal losses the first: lanes are lost at a branch and stay lost behind it.
+    worst = max(by_place, key=lambda place: by_place[place])
     return [
-        Evidence("most lanes are lost from offset", f"{offset:#06x}"),
-        Evidence(
-            "lanes lost by that instruction alone", 100 * lost[worst] / total, "% of all lost"
-        ),
+        Evidence("most lanes are lost at", worst),
+        Evidence("lanes lost there", 100 * by_place[worst] / total, "% of all lost"),
     ]
+
+
+def _by_line(case: Case, by_offset: Mapping[int, float]) -> dict[str, float] | None:
+    """Sum a count per instruction up per source line; None where lines are not known."""
+    code = case.profile.code
+    if code is None or not case.with_lines or not code.cubin:
+        return None
+    offsets = sorted(by_offset)
+    try:
+        places = source_positions(code, offsets)
+    except CubinError:
+        return None
+    found: dict[str, float] = {}
+    for offset, place in zip(offsets, places, strict=True):
+        if place is None:
+            return None
+        name = f"{place[0].rpartition('/')[2]}:{place[1]}"
+        found[name] = found.get(name, 0.0) + by_offset[offset]
+    return found
 
 
 def unused_occupancy(case: Case) -> Advice | None:

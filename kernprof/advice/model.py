@@ -77,11 +77,14 @@ class Case:
         Where its cycles go, or None.
     work
         What it executes and moves, by key.
+    with_lines
+        Whether source lines may be looked up in the machine code, which takes some milliseconds.
     """
 
     analysis: LaunchAnalysis
     account: Account | None
     work: Mapping[str, Figure]
+    with_lines: bool = True
 
     @property
     def profile(self) -> KernelProfile:
@@ -149,14 +152,14 @@ class Case:
         return self.figure("issue_active_pct")
 
 
-def case(analysis: LaunchAnalysis) -> Case:
+def case(analysis: LaunchAnalysis, *, with_lines: bool = True) -> Case:
     """Collect what advice looks at."""
     family = analysis.stalls.family.name if analysis.stalls is not None else None
     known = {found.name for found in families()}
     spent = None
     if family in known:
         spent = account(analysis, family, busiest=tells_busiest(analysis.profile))
-    return Case(analysis, spent, evaluate(analysis.profile, "work"))
+    return Case(analysis, spent, evaluate(analysis.profile, "work"), with_lines)
 
 
 def threshold(name: str) -> float:

@@ -143,7 +143,8 @@ def _render(
     if fmt is Format.JSON:
         document = profiles_document(analyses)
         for record, analysis in zip(document["profiles"], analyses, strict=True):
-            record["advice"] = advice_records(advise_analysed(analysis))
+            few = len(analyses) <= _MANY
+            record["advice"] = advice_records(advise_analysed(analysis, with_lines=few))
         if lines:
             for record, analysis in zip(document["profiles"], analyses, strict=True):
                 record["lines"] = _lines_record(analysis.profile)

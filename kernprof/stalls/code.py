@@ -71,6 +71,25 @@ def instructions(code: MachineCode) -> Sequence[Instruction]:
     return located
 
 
+def source_positions(code: MachineCode, offsets: Sequence[int]) -> Sequence[tuple[str, int] | None]:
+    """Return file and line of instructions by their offset in the launched function.
+
+    Needs no disassembler; None for an offset that the line table doesn't cover.
+
+    Raises
+    ------
+    CubinError
+        The machine code can't be decoded, or doesn't hold the function.
+    """
+    name = function_name(code)
+    start = next(s.value for s in elf.parse(code.cubin).symbols if s.name == name)
+    kernel = read_cubin(code.cubin).kernels.get(name)
+    if kernel is None:
+        raise CubinError(f"the cubin has no kernel {name}")
+    rows = rows_at(kernel.lines, (offset + start for offset in offsets))
+    return [None if row is None else (row.file, row.line) for row in rows]
+
+
 def _listed(function: RawFunction, sm: int) -> list[Instruction]:
     """Give every instruction its offset; before Volta an empty entry is a control word."""
     step = 16 if sm >= 70 else 8

@@ -11,7 +11,9 @@ from profiles import CORE, instances, issue_ratios, profile
 
 import kernprof
 from kernprof.advice.model import Advice
-from kernprof.profile import Dim3, Gpu, KernelProfile, SharedMemory
+from kernprof.compile import compile_source, elf
+from kernprof.profile import Dim3, Gpu, KernelProfile, MachineCode, SharedMemory
+from kernprof.stalls.code import source_positions
 
 
 def launch(
@@ -118,13 +120,41 @@ def test_divergence_names_the_instruction_and_partial_warps_the_block() -> None:
     low = {"smsp__thread_inst_executed_per_inst_executed.ratio": 16.0}
     item = advice(launch(metrics=low, instances=lanes), "divergence")
     found = values(item)
-    assert found["most lanes are lost from offset"] == "0x0010"
-    assert found["lanes lost by that instruction alone"] == pytest.approx(60)
+    assert found["most lanes are lost at"] == "offset 0x0010"
+    assert found["lanes lost there"] == pytest.approx(60)
     assert item is not None
     assert item.gain_pct == pytest.approx(45)
     partial = launch(metrics=low, instances=lanes, block=Dim3(16))
     assert advice(partial, "divergence") is None
     assert values(advice(partial, "partial_warps"))["threads per block"] == 16
+
+
+def test_divergence_is_told_by_source_line_where_the_code_has_a_line_table() -> None:
+    source = """extern "C" __global__ void scale(float *y, const float *x, int n) {
+  int i = threadIdx.x;
+  if (i % 4 == 0) {
+    y[i] = x[i] * x[i + n];
+  }
+}
+"""
+    cubin = compile_source(source, arch="sm_80", name="/kernprof/scale.cu").image
+    index = next(s.index for s in elf.parse(cubin).symbols if s.name == "scale" and s.type == 2)
+    size = next(s.size for s in elf.parse(cubin).symbols if s.name == "scale" and s.type == 2)
+    code = MachineCode(cubin, index, 0x1000)
+    offsets = range(0, size, 16)
+    lines = [place[1] if place else None for place in source_positions(code, list(offsets))]
+    assert 4 in lines
+    # All 32 lanes but in the branch's body.
+    tables = {
+        "inst_executed": instances({0x1000 + o: 1 for o in offsets}),
+        "thread_inst_executed": instances(
+            {0x1000 + o: 8 if line == 4 else 32 for o, line in zip(offsets, lines, strict=True)}
+        ),
+    }
+    low = {"smsp__thread_inst_executed_per_inst_executed.ratio": 16.0}
+    found = values(advice(launch(metrics=low, instances=tables, code=code), "divergence"))
+    assert found["most lanes are lost at"] == "scale.cu:4"
+    assert found["lanes lost there"] == pytest.approx(100)
 
 
 @pytest.mark.parametrize(

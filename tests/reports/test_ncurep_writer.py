@@ -215,6 +215,14 @@ def test_large_reports_go_into_several_blocks(
     assert [p.metrics["x__y.sum"] for p in found] == list(range(20))
 
 
+def test_a_profile_of_another_tool_says_so(tmp_path: Path) -> None:
+    (found,) = read(
+        write_report([launch(source=Source.IMPORTED, collector=Collector("nvprof"))]), tmp_path
+    )
+    assert found.metrics["kernprof__provenance"] == "imported: collected by nvprof"
+    assert found.source is Source.IMPORTED
+
+
 @pytest.mark.parametrize(
     ("profile", "said"),
     [

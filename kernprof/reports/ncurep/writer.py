@@ -252,6 +252,8 @@ def _completed(profile: KernelProfile) -> dict[str, MetricValue]:
     known.update(_chip(gpu.cc, gpu.name or ""))
     if profile.source is not Source.IMPORTED:
         known[PROVENANCE] = f"{profile.source}: kernprof {__version__}"
+    elif profile.collector is not None and profile.collector.tool != "ncu":
+        known[PROVENANCE] = f"{profile.source}: collected by {profile.collector.tool}"
     for name, value in known.items():
         if value is not None:
             values.setdefault(name, value)
