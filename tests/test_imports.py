@@ -29,7 +29,18 @@ ROWS = [
 ]
 LEVEL = {room: level for level, row in enumerate(ROWS) for room in row}
 
-HEAVY = ("numpy", "pandas", "google.protobuf", "onnx", "rich", "cuda", "llvmlite", "numba", "typer")
+HEAVY = (
+    "numpy",
+    "pandas",
+    "matplotlib",
+    "google.protobuf",
+    "onnx",
+    "rich",
+    "cuda",
+    "llvmlite",
+    "numba",
+    "typer",
+)
 
 
 def modules() -> list[Path]:

@@ -23,6 +23,8 @@ from kernprof.cli import (
     network,
     paper,
     predict,
+    report,
+    roofline,
     stalls,
 )
 from kernprof.errors import KernprofError
@@ -44,6 +46,8 @@ predict.register(app)
 compare.register(app)
 convert.register(app)
 paper.register(app)
+report.register(app)
+roofline.register(app)
 doctor.register(app)
 
 

@@ -1,0 +1,91 @@
+"""``kernprof roofline``: launches under the ceilings of their GPU, and the other drawings."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kernprof.cli.output import Format, FormatOption, emit, emit_bytes, notice
+from kernprof.errors import UsageError
+
+if TYPE_CHECKING:
+    from kernprof.profile import KernelProfile
+
+_DRAWINGS = (".png", ".svg", ".pdf")
+
+
+class Chart(StrEnum):
+    """What to draw."""
+
+    ROOFLINE = "roofline"
+    STALLS = "stalls"
+    TIME = "time"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command("roofline")(roofline)
+
+
+def roofline(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Reports.")],
+    chart: Annotated[
+        Chart,
+        typer.Option(help="roofline; stalls: reasons a launch; time: share of GPU time a kernel."),
+    ] = Chart.ROOFLINE,
+    kernel: Annotated[
+        str | None, typer.Option(help="Only kernels whose name matches this regular expression.")
+    ] = None,
+    top: Annotated[
+        int, typer.Option(min=1, help="At most this many launches, longest first.")
+    ] = 40,
+    fmt: FormatOption = Format.TABLE,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="FILE.png, .svg or .pdf draws; else the numbers."),
+    ] = None,
+) -> None:
+    """Place launches under the roofline of their GPU; -o FILE.png or .svg draws it."""
+    from kernprof.view import charts
+    from kernprof.view.document import SCHEMA, dump
+    from kernprof.view.table import to_csv, to_markdown, to_terminal
+
+    profiles = _load(files, kernel)
+    profiles = sorted(profiles, key=lambda p: -(p.duration_ns or 0.0))[:top]
+    if output is not None and output.suffix.lower() in _DRAWINGS:
+        from kernprof.view.plots import image
+
+        figure, lines = charts.figure(str(chart), profiles)
+        for line in lines:
+            notice(line)
+        emit_bytes(image(figure, output.suffix.lower()[1:]), output)
+        return
+    if chart is not Chart.ROOFLINE:
+        raise UsageError(
+            f"--chart {chart} is a drawing: give -o FILE.png or .svg; kernprof stalls has the "
+            "numbers"
+        )
+    if fmt is Format.JSON:
+        emit(dump({"schema": SCHEMA, "roofline": charts.roofline_records(profiles)}), output)
+    elif fmt is Format.CSV:
+        emit(to_csv(charts.roofline_rows(profiles)), output)
+    elif fmt is Format.MD:
+        emit(to_markdown(charts.roofline_table(profiles)), output)
+    else:
+        emit(to_terminal(charts.roofline_table(profiles), width=None, color=False), output)
+
+
+def _load(files: list[str], kernel: str | None) -> list[KernelProfile]:
+    from kernprof.reports import load
+    from kernprof.stalls.group import select
+
+    profiles: list[KernelProfile] = []
+    for file in files:
+        report = load(file)
+        for line in report.notices:
+            notice(f"{file}: {line}")
+        profiles += select(report.profiles, kernel=kernel)
+    return profiles

@@ -1,0 +1,242 @@
+"""What the HTML report shows, as plain data, within bounds that keep the page small."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from kernprof.comparison.compare import Comparison
+from kernprof.devices.model import Architecture
+from kernprof.devices.table import find, names
+from kernprof.errors import CubinError, KernprofError, UnavailableError
+from kernprof.profile import KernelProfile
+from kernprof.stalls.analysis import LaunchAnalysis, analyse
+from kernprof.stalls.code import instructions
+from kernprof.stalls.lines import LineTable, instruction_table
+from kernprof.view.charts import roofline_records
+from kernprof.view.document import SCHEMA, profile_record
+
+MAX_INSTRUCTIONS = 12_000
+"""Rows of all instruction tables of a page: about 1 MiB."""
+
+MAX_SOURCE_BYTES = 600_000
+_TEXT_CHARS = 200
+_NAME_CHARS = 2_000
+
+_NO_SAMPLES = (
+    "no stall samples per instruction; collect them with ncu --section SourceCounters "
+    "--import-source yes"
+)
+_LEFT_OUT = (
+    f"left out: a page holds {MAX_INSTRUCTIONS:,} instructions, of the longest launches first; "
+    "choose fewer with --kernel, or kernprof stalls --lines"
+)
+_KEPT = (
+    "kernel",
+    "demangled",
+    "source",
+    "origin",
+    "gpu",
+    "grid",
+    "block",
+    "registers",
+    "shared_mem",
+    "launches",
+    "duration_ns",
+    "table_v",
+    "stalls",
+    "stall_family",
+    "stall_base",
+    "bound",
+    "evidence",
+    "missing",
+    "notes",
+)
+_ARCH = (
+    "name",
+    "max_warps_per_sm",
+    "max_blocks_per_sm",
+    "max_threads_per_block",
+    "registers_per_sm",
+    "registers_per_block",
+    "max_registers_per_thread",
+    "register_unit",
+    "sub_partitions",
+    "shared_per_sm_bytes",
+    "shared_per_block_optin_bytes",
+    "shared_unit_bytes",
+    "shared_reserved_per_block_bytes",
+)
+
+
+@dataclass(slots=True)
+class _Code:
+    """Instruction tables and source texts collected for a page."""
+
+    tables: list[dict[str, Any]] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+    sources: dict[int, list[str]] = field(default_factory=dict)
+    rows: int = 0
+    source_bytes: int = 0
+
+
+def report_document(
+    profiles: Sequence[KernelProfile], comparison: Comparison | None = None
+) -> dict[str, Any]:
+    """Return the data of a page.
+
+    Parameters
+    ----------
+    profiles
+        The launches, in order.
+    comparison
+        What the comparison section shows, or None for no such section.
+    """
+    analyses = [analyse(profile) for profile in profiles]
+    code = _Code()
+    places: dict[int, tuple[int | None, str]] = {}
+    for at in sorted(range(len(profiles)), key=lambda i: -(profiles[i].duration_ns or 0.0)):
+        places[at] = _add_code(code, profiles[at])
+    roofs = roofline_records(profiles)
+    launches = [
+        _launch(at, analysis, roofs[at], places[at]) for at, analysis in enumerate(analyses)
+    ]
+    return {
+        "schema": SCHEMA,
+        "launches": launches,
+        "code": code.tables,
+        "files": code.files,
+        "sources": code.sources,
+        "devices": devices(),
+        "comparison": None if comparison is None else _comparison(comparison),
+    }
+
+
+def devices() -> list[dict[str, Any]]:
+    """Return the GPUs of the occupancy calculator, with the limits that its rules use."""
+    boards = {device.key: device for device in map(find, names())}
+    return [
+        {"key": key, "name": device.name, "arch": _arch(device.arch)}
+        for key, device in boards.items()
+    ]
+
+
+def _arch(arch: Architecture) -> dict[str, Any]:
+    return {name: getattr(arch, name) for name in _ARCH}
+
+
+def _launch(
+    index: int, analysis: LaunchAnalysis, roof: dict[str, Any], place: tuple[int | None, str]
+) -> dict[str, Any]:
+    record = profile_record(analysis)
+    kept = {name: record[name] for name in _KEPT}
+    kept["kernel"] = kept["kernel"][:_NAME_CHARS]
+    if kept["demangled"] is not None:
+        kept["demangled"] = kept["demangled"][:_NAME_CHARS]
+    shown = {key: _short(value) for key, value in roof.items() if key not in kept}
+    return {
+        **kept,
+        "index": index,
+        "stalls": {name: _short(value) for name, value in kept["stalls"].items() if value},
+        "table_v": {name: _short(value) for name, value in kept["table_v"].items()},
+        "roofline": shown,
+        "device": _device(analysis.profile),
+        "code": place[0],
+        "code_hint": place[1],
+    }
+
+
+def _short(value: Any) -> Any:
+    """Drop digits that nobody sees; a page of 500 launches is a third smaller for it."""
+    return float(f"{value:.5g}") if isinstance(value, float) and math.isfinite(value) else value
+
+
+def _device(profile: KernelProfile) -> str | None:
+    for name in (profile.gpu.name, profile.gpu.arch):
+        try:
+            return find(name or "").key
+        except KernprofError:
+            continue
+    return None
+
+
+def _add_code(code: _Code, profile: KernelProfile) -> tuple[int | None, str]:
+    """Add a launch's instructions; returns their place, or None and what to say instead."""
+    hint = ""
+    try:
+        table = instruction_table(profile, instructions)
+    except (CubinError, UnavailableError) as error:
+        hint = str(error)
+        table = instruction_table(profile)
+    if table is None:
+        return None, _NO_SAMPLES
+    if code.rows + len(table.lines) > MAX_INSTRUCTIONS:
+        return None, _LEFT_OUT
+    if profile.code is None:
+        hint = (
+            "the report holds no machine code, so instructions are told by their offset; "
+            "ncu --import-source yes embeds it"
+        )
+    code.rows += len(table.lines)
+    code.tables.append(
+        {
+            "total": table.total_samples,
+            "meaning": "; ".join(part for part in (table.family.meaning, hint) if part),
+            "lines": _rows(code, table, profile),
+        }
+    )
+    return len(code.tables) - 1, hint
+
+
+def _rows(code: _Code, table: LineTable, profile: KernelProfile) -> list[list[Any]]:
+    rows: list[list[Any]] = []
+    sources = profile.code.sources if profile.code is not None else {}
+    for line in table.lines:
+        at = None
+        if line.file is not None:
+            if line.file not in code.files:
+                code.files.append(line.file)
+                _add_source(code, len(code.files) - 1, sources.get(line.file))
+            at = code.files.index(line.file)
+        text = line.text[:_TEXT_CHARS] if line.text is not None else None
+        top = f"{line.top[0][0]} {line.top[0][1]:.0f} %" if line.top else None
+        threads = _short(line.threads_per_inst)
+        executed = None if line.inst_executed is None else int(line.inst_executed)
+        rows.append(
+            [line.offset, text, at, line.line, line.stalled_samples, executed, threads, top]
+        )
+    return rows
+
+
+def _add_source(code: _Code, at: int, text: str | None) -> None:
+    if text is None or code.source_bytes + len(text) > MAX_SOURCE_BYTES:
+        return
+    code.source_bytes += len(text)
+    code.sources[at] = [row[:_TEXT_CHARS] for row in text.splitlines()]
+
+
+def _comparison(comparison: Comparison) -> dict[str, Any]:
+    pairs = []
+    for pair in comparison.pairs:
+        cycles = pair.change("cycles")
+        pairs.append(
+            {
+                "kernel": pair.kernel[:_NAME_CHARS],
+                "base": cycles.base,
+                "new": cycles.new,
+                "sentence": pair.sentence,
+                "parts": [
+                    {
+                        "name": part.name,
+                        "base": part.base_cycles,
+                        "new": part.new_cycles,
+                        "delta": part.delta_cycles,
+                    }
+                    for part in pair.parts
+                    if part.base_cycles or part.new_cycles
+                ],
+            }
+        )
+    return {"pairs": pairs}
