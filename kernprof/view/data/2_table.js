@@ -29,9 +29,10 @@ class Grid {
     addEventListener("beforeprint", () => { this.printing = true; this.draw(); });
     addEventListener("afterprint", () => { this.printing = false; this.draw(); });
   }
-  show(rows) {
+  show(rows, chosen) {
     this.all = rows;
     this.rows = this.sorted();
+    this.at = chosen ? this.rows.indexOf(chosen) : -1;
     this.box.scrollTop = 0;
     this.draw();
   }
@@ -43,6 +44,7 @@ class Grid {
     const chosen = this.rows[this.at];
     this.rows = this.sorted();
     this.at = chosen === undefined ? -1 : this.rows.indexOf(chosen);
+    this.box.scrollTop = 0;
     this.draw();
   }
   sorted() {

@@ -34,8 +34,7 @@ function filter() {
   const bound = document.getElementById("bound").value;
   state.shown = DATA.launches.filter((x) => (!bound || x.bound === bound) &&
     words.every((word) => `${x.kernel} ${x.demangled || ""} ${x.origin} ${x.source} ${x.gpu.name || ""}`.toLowerCase().includes(word)));
-  launches.show(state.shown);
-  launches.mark(state.chosen);
+  launches.show(state.shown, state.chosen);
   document.getElementById("count").textContent = `${state.shown.length} of ${DATA.launches.length} launches`;
   replace("stall-bars", stallBars(state.shown));
   replace("roofline-plot", roofline(state.shown, state.chosen, open));
