@@ -86,7 +86,7 @@ function curve(label, points, now) {
     svg("line", { class: "tick", x1: L, x2: W - 10, y1: py(y), y2: py(y) }),
     svg("text", { x: L - 5, y: py(y) + 4, "text-anchor": "end", text: String(y) }));
   for (const part of [0, 0.25, 0.5, 0.75, 1]) picture.append(
-    svg("text", { x: px(last * part), y: H - B + 15, "text-anchor": "middle", text: num(last * part, 0) }));
+    svg("text", { x: px(last * part), y: H - B + 15, "text-anchor": part === 1 ? "end" : "middle", text: num(last * part, 0) }));
   picture.append(svg("text", { x: (W + L) / 2, y: H - 4, "text-anchor": "middle", text: label }));
   picture.append(svg("polyline", { class: "curve", points: points.map(([x, y]) => `${px(x)},${py(y)}`).join(" ") }));
   if (now) picture.append(svg("circle", { class: "point chosen", cx: px(Math.min(now[0], last)), cy: py(now[1]), r: 5 }));
