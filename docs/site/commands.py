@@ -56,7 +56,8 @@ def _record(parameter: Any, context: Any) -> tuple[str, str] | None:
 
 
 def _code(text: str) -> str:
-    return f"`{' '.join(text.split())}`".replace("|", "\\|")
+    # A pipe within backticks ends no cell.
+    return f"`{' '.join(text.split())}`"
 
 
 def _plain(text: str) -> str:

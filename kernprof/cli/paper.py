@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from kernprof.cli.launches import load_all
 from kernprof.cli.output import (
     Format,
     FormatOption,
     OutputOption,
     emit,
     emit_bytes,
-    notice,
     terminal_width,
     use_color,
 )
 from kernprof.errors import UsageError
-
-if TYPE_CHECKING:
-    from kernprof.profile import KernelProfile
 
 DRAWINGS = (".png", ".svg", ".pdf")
 
@@ -68,7 +65,7 @@ def paper(
 
     if reports and part not in (Part.TABLE5, Part.ALL):
         raise UsageError(f"--with shows launches in Table V; {part} has no place for them")
-    profiles = _profiles(reports or [])
+    profiles = load_all(reports or [])
     keys = KEYS if part is Part.ALL else (str(part),)
     if output is not None and output.suffix.lower() in DRAWINGS:
         if part is Part.ALL:
@@ -94,15 +91,3 @@ def paper(
         return
     width, color = terminal_width(output), use_color(output)
     emit("\n".join(to_terminal(t, width=width, color=color) for t in tables), output)
-
-
-def _profiles(files: list[str]) -> list[KernelProfile]:
-    from kernprof.reports import load
-
-    profiles: list[KernelProfile] = []
-    for file in files:
-        report = load(file)
-        for line in report.notices:
-            notice(f"{file}: {line}")
-        profiles += report.profiles
-    return profiles

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from kernprof.cli.output import emit, notice
-
-if TYPE_CHECKING:
-    from kernprof.profile import KernelProfile
+from kernprof.cli.launches import load_all
+from kernprof.cli.output import emit
 
 
 def register(app: typer.Typer) -> None:
@@ -35,20 +33,10 @@ def report(
     from kernprof.view.html import page
     from kernprof.view.html_data import report_document
 
-    profiles = [profile for file in files for profile in _load(file, kernel)]
+    profiles = load_all(files, kernel)
     comparison = None
     if base is not None:
         from kernprof.comparison.compare import compare
 
-        comparison = compare(_load(base, kernel), profiles)
+        comparison = compare(load_all([base], kernel), profiles)
     emit(page(report_document(profiles, comparison)), output)
-
-
-def _load(file: str, kernel: str | None) -> list[KernelProfile]:
-    from kernprof.reports import load
-    from kernprof.stalls.group import select
-
-    found = load(file)
-    for line in found.notices:
-        notice(f"{file}: {line}")
-    return select(found.profiles, kernel=kernel)

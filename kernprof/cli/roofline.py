@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from kernprof.cli.launches import load_all
 from kernprof.cli.output import Format, FormatOption, emit, emit_bytes, notice
 from kernprof.errors import UsageError
-
-if TYPE_CHECKING:
-    from kernprof.profile import KernelProfile
 
 _DRAWINGS = (".png", ".svg", ".pdf")
 
@@ -53,8 +51,10 @@ def roofline(
     from kernprof.view.document import SCHEMA, dump
     from kernprof.view.table import to_csv, to_markdown, to_terminal
 
-    profiles = _load(files, kernel)
-    profiles = sorted(profiles, key=lambda p: -(p.duration_ns or 0.0))[:top]
+    found = load_all(files, kernel)
+    profiles = sorted(found, key=lambda p: -(p.duration_ns or 0.0))[:top]
+    if len(profiles) < len(found):
+        notice(f"the {top} longest of {len(found)} launches; --top shows more")
     if output is not None and output.suffix.lower() in _DRAWINGS:
         from kernprof.view.plots import image
 
@@ -76,16 +76,3 @@ def roofline(
         emit(to_markdown(charts.roofline_table(profiles)), output)
     else:
         emit(to_terminal(charts.roofline_table(profiles), width=None, color=False), output)
-
-
-def _load(files: list[str], kernel: str | None) -> list[KernelProfile]:
-    from kernprof.reports import load
-    from kernprof.stalls.group import select
-
-    profiles: list[KernelProfile] = []
-    for file in files:
-        report = load(file)
-        for line in report.notices:
-            notice(f"{file}: {line}")
-        profiles += select(report.profiles, kernel=kernel)
-    return profiles

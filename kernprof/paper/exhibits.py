@@ -384,7 +384,8 @@ def _attributes(analyses: Sequence[LaunchAnalysis]) -> list[tuple[str, str]]:
         for key, figure in analyses[0].figures.items()
         if key not in known
     ]
-    return shown + [(f"class:{name}", f"Stalls: {name} %") for name in analyses[0].classes_pct]
+    classes = dict.fromkeys(name for analysis in analyses for name in analysis.classes_pct)
+    return shown + [(f"class:{name}", f"Stalls: {name} %") for name in classes]
 
 
 def _attribute(analysis: LaunchAnalysis, key: str) -> float | None:

@@ -10,7 +10,7 @@ from typing import Any
 from kernprof.comparison.compare import Comparison
 from kernprof.devices.model import Architecture
 from kernprof.devices.table import find, names
-from kernprof.errors import CubinError, KernprofError, UnavailableError
+from kernprof.errors import CubinError, KernprofError, UnavailableError, UsageError
 from kernprof.profile import KernelProfile
 from kernprof.stalls.analysis import LaunchAnalysis, analyse
 from kernprof.stalls.code import instructions
@@ -20,6 +20,9 @@ from kernprof.view.document import SCHEMA, profile_record
 
 MAX_INSTRUCTIONS = 12_000
 """Rows of all instruction tables of a page: about 1 MiB."""
+
+MAX_LAUNCHES = 5_000
+"""A page of so many is about 10 MiB; more are refused, not cut."""
 
 MAX_SOURCE_BYTES = 600_000
 _TEXT_CHARS = 200
@@ -93,7 +96,17 @@ def report_document(
         The launches, in order.
     comparison
         What the comparison section shows, or None for no such section.
+
+    Raises
+    ------
+    UsageError
+        There are more than ``MAX_LAUNCHES``.
     """
+    if len(profiles) > MAX_LAUNCHES:
+        raise UsageError(
+            f"a page holds {MAX_LAUNCHES:,} launches, these are {len(profiles):,}; choose fewer "
+            "with --kernel"
+        )
     analyses = [analyse(profile) for profile in profiles]
     code = _Code()
     places: dict[int, tuple[int | None, str]] = {}

@@ -7,6 +7,7 @@ Colors are those of Okabe and Ito, which people with any colour vision can tell 
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -74,7 +75,9 @@ def image(figure: Figure, kind: str) -> bytes:
         metadata = {"Date": None}
     elif kind == "pdf":
         metadata = {"CreationDate": None}
-    with _style():
+    with _style(), warnings.catch_warnings():
+        # A name in a script that the font lacks is drawn as boxes; that is no news for stderr.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(buffer, format=kind, dpi=150, metadata=metadata)
     return buffer.getvalue()
 

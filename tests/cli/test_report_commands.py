@@ -84,3 +84,32 @@ def test_real_reports_are_drawn(shared_reports: Path, tmp_path: Path) -> None:
         drawing = tmp_path / f"{chart}.png"
         assert main(["roofline", *files, "--chart", chart, "-o", str(drawing)]) == 0
         assert drawing.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_file_without_the_kernel_is_passed_over(
+    report: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page.html"
+    assert main(["report", str(TABLE_V), str(report), "--kernel", "^k1$", "-o", str(page)]) == 0
+    text = page.read_text("utf-8")
+    assert '"kernel":"k1"' in text
+    assert '"kernel":"gemmk1"' not in text
+    assert main(["report", str(TABLE_V), "--kernel", "^k1$", "-o", str(page)]) == 2
+    assert "gemmk1" in capsys.readouterr().err
+
+
+def test_launches_left_out_of_a_drawing_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["roofline", str(TABLE_V), "--top", "2"]) == 0
+    done = capsys.readouterr()
+    assert "the 2 longest of 3 launches" in done.err
+    assert "the 2 longest" not in done.out
+
+
+def test_names_that_the_font_lacks_are_drawn_in_silence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib")
+    file = tmp_path / "r.csv"
+    file.write_text(CSV.replace("k1", "\u6838$x^2$"), encoding="utf-8")
+    assert main(["roofline", str(file), "--chart", "time", "-o", str(tmp_path / "x.png")]) == 0
+    assert capsys.readouterr().err == ""

@@ -14,9 +14,10 @@ import pytest
 from kernprof.comparison.compare import compare
 from kernprof.compile import compile_source, elf
 from kernprof.devices import find, occupancy
+from kernprof.errors import UsageError
 from kernprof.profile import Dim3, KernelProfile, MachineCode, SharedMemory
 from kernprof.view.html import page
-from kernprof.view.html_data import MAX_INSTRUCTIONS, devices, report_document
+from kernprof.view.html_data import MAX_INSTRUCTIONS, MAX_LAUNCHES, devices, report_document
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "stalls"))
 sys.path.insert(0, str(Path(__file__).parent))
@@ -100,6 +101,11 @@ def test_instructions_are_bounded_and_the_longest_launch_comes_first() -> None:
     assert len(document["code"]) == 1
     assert [x["code"] for x in document["launches"]] == [None, 0]
     assert "left out" in document["launches"][0]["code_hint"]
+
+
+def test_too_many_launches_are_refused_and_not_cut() -> None:
+    with pytest.raises(UsageError, match="--kernel"):
+        report_document([profile({})] * (MAX_LAUNCHES + 1))
 
 
 def test_500_kernels_stay_within_three_mebibytes() -> None:
