@@ -75,7 +75,7 @@ def _version() -> str:
 
 def executes(arch: str) -> bool:
     """Whether machine code of an architecture ("sm_80") can be executed at all."""
-    return int(arch.removeprefix("sm_")) >= 70
+    return int(arch.removeprefix("sm_")) >= 50
 
 
 def compile_kernel(program: Program, name: str) -> CompiledKernel:
@@ -94,7 +94,7 @@ def compile_kernel(program: Program, name: str) -> CompiledKernel:
         return kept
     if not executes(kernel.arch):
         raise CubinError(
-            f"{name}: {kernel.arch} is not simulated; compile the kernel for sm_70 or newer"
+            f"{name}: {kernel.arch} is not simulated; compile the kernel for sm_50 or newer"
         )
     made = _compile(program, kernel)
     program.compiled[name] = made
@@ -132,14 +132,17 @@ def _build(kernel: Kernel) -> bytes:
 
     from kernprof.sim.memory import Helpers
     from kernprof.sim.schedule import add_runner
-    from kernprof.sim.translate import translate
+    from kernprof.sim.stack import StackTranslator
+    from kernprof.sim.translate import Translator
 
     machine = _machine()
     module = ir.Module(name="kernel")
     module.triple = machine.triple
     helpers = Helpers(module)
-    translation = translate(module, helpers, kernel)
-    add_runner(module, helpers, module.globals["step"], kernel.image.entry)
+    # Volta gave lanes their own places; before, a warp had one stack.
+    kind = StackTranslator if kernel.sm < 70 else Translator
+    translation = kind(module, helpers, kernel).run()
+    add_runner(module, helpers, module.globals["step"], kernel.entry)
     parsed = llvm.parse_assembly(str(module))
     parsed.verify()
     options = llvm.create_pipeline_tuning_options(speed_level=_OPTIMISATION)

@@ -30,9 +30,13 @@ ENDING = frozenset(
         "NANOSLEEP",
         "KILL",
         "BPT",
+        "SYNC",
+        "BRK",
+        "CONT",
+        "CAL",
     ]
 )
-_TARGETED = frozenset(("BRA", "BSSY", "JMP"))
+_TARGETED = frozenset(("BRA", "BSSY", "JMP", "SSY", "PBK", "PCNT", "PRET"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,31 +62,33 @@ def call_target(kernel: Kernel, instruction: Instruction) -> int:
     """
     number = target_of(instruction)
     if number is not None:
-        return number
+        return kernel.place(number)
     for operand in reversed(instruction.operands):
         if isinstance(operand, Special) and operand.name in kernel.image.functions:
-            return kernel.image.functions[operand.name][0]
+            return kernel.place(kernel.image.functions[operand.name][0])
     raise CubinError(f"{instruction.where(kernel.arch)}: calls a function outside of the kernel")
 
 
 def blocks(kernel: Kernel) -> tuple[Block, ...]:
     """Split a kernel's text section into basic blocks in address order."""
     known = kernel.by_offset
-    starts = {kernel.image.entry}
-    starts.update(start for start, _ in kernel.image.functions.values())
+    starts = {kernel.entry}
+    starts.update(kernel.place(start) for start, _ in kernel.image.functions.values())
     for targets in kernel.image.indirect_targets.values():
-        starts.update(targets)
+        starts.update(kernel.place(target) for target in targets)
     for instruction in kernel.instructions:
         if instruction.opcode in _TARGETED:
             target = target_of(instruction)
             if target is not None:
-                starts.add(target)
+                starts.add(kernel.place(target))
         if instruction.opcode in ENDING:
-            starts.add(instruction.offset + kernel.step)
+            starts.add(kernel.after(instruction))
     ordered = sorted(s for s in starts if s in known)
     found = []
     for number, start in enumerate(ordered):
-        end = ordered[number + 1] if number + 1 < len(ordered) else len(kernel.image.code)
-        members = tuple(known[o] for o in range(start, end, kernel.step) if o in known)
-        found.append(Block(number, members))
+        first = known[start].index
+        last = len(kernel.instructions)
+        if number + 1 < len(ordered):
+            last = known[ordered[number + 1]].index
+        found.append(Block(number, kernel.instructions[first:last]))
     return tuple(found)

@@ -12,6 +12,7 @@ WARP_SIZE = 32
 MAX_WARPS = 32  # 1024 threads a block on every architecture
 BANKS = 18
 CONVERGENCE_BARRIERS = 16
+STACK_DEPTH = 64
 REGISTER_BYTES = 4 * WARP_SIZE
 SECTOR_BYTES = 32
 LINE_BYTES = 128
@@ -112,6 +113,12 @@ class Warp(ctypes.Structure):
         ("sync_mask", ctypes.c_uint32),
         ("sync_waiting", ctypes.c_uint32),
         ("state", ctypes.c_uint32),
+        ("carry", ctypes.c_uint32),
+        ("zero", ctypes.c_uint32),
+        ("depth", ctypes.c_uint32),
+        ("token_kind", ctypes.c_uint32 * STACK_DEPTH),
+        ("token_place", ctypes.c_uint32 * STACK_DEPTH),
+        ("token_lanes", ctypes.c_uint32 * STACK_DEPTH),
     )
 
 

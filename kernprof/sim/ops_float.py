@@ -102,7 +102,7 @@ def double_fused(site: Site) -> None:
     _double(site, "fma", 3)
 
 
-def _relation(how: str, a: Value, b: Value) -> Value:
+def relation(how: str, a: Value, b: Value) -> Value:
     """Compare floats; names that end in U hold for unordered operands too."""
     if how == "NUM":
         return a.fcmp("ord", b)
@@ -125,7 +125,7 @@ def _set_predicate(site: Site, *, double: bool) -> None:
         a, b = flush(a), flush(b)
     if how in ("F", "T"):
         raise Refused(f"comparison .{how} is not known")
-    result = _relation(how, a, b)
+    result = relation(how, a, b)
     other = site.condition(site.next_predicate())
     site.write_condition(first, combine(join, result, other))
     site.write_condition(second, combine(join, ~result, other))
@@ -151,7 +151,7 @@ def set_register(site: Site) -> None:
     a, b = site.float32(site.next()), site.float32(site.next())
     if ftz:
         a, b = flush(a), flush(b)
-    result = combine(join, _relation(how, a, b), site.condition(site.next_predicate()))
+    result = combine(join, relation(how, a, b), site.condition(site.next_predicate()))
     true = site.kit.const(site.word, 0x3F800000 if number else 0xFFFFFFFF)
     site.write(target, result.where(true, site.kit.zero(site.word)))
 

@@ -19,6 +19,8 @@ from kernprof.sim.disasm import RawFunction, RawInstruction, disassemble
 from kernprof.sim.lines import SourceLine, rows_at
 from kernprof.sim.operands import Immediate, Operand, Predicate, parse_operand, split_operands
 
+_BUNDLE_BYTES, _BUNDLED_BYTES = 32, 8
+
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
@@ -103,6 +105,27 @@ class Kernel:
     def step(self) -> int:
         """Size of an instruction in bytes."""
         return instruction_bytes(self.sm)
+
+    def after(self, instruction: Instruction) -> int:
+        """Offset of the instruction behind one, or the end of the code."""
+        following = instruction.index + 1
+        if following < len(self.instructions):
+            return self.instructions[following].offset
+        return len(self.image.code)
+
+    def place(self, offset: int) -> int:
+        """Offset of the instruction that runs when one jumps to ``offset``.
+
+        Before Volta three instructions share a bundle with a control word in front; a jump to the
+        bundle starts its first instruction.
+        """
+        bundled = self.step == _BUNDLED_BYTES and offset % _BUNDLE_BYTES == 0
+        return offset + _BUNDLED_BYTES if bundled else offset
+
+    @property
+    def entry(self) -> int:
+        """Offset of the first instruction."""
+        return self.place(self.image.entry)
 
 
 @dataclass(frozen=True)

@@ -227,9 +227,7 @@ class Site:
         """Bits of a 32-bit constant: as printed in hex, else as encoded and checked."""
         if operand.bits is not None:
             return operand.bits & FULL
-        if self.kernel.sm < 70:
-            raise Refused("a decimal constant in an encoding of before Volta")
-        bits = self.instruction.immediate_bits
+        bits = self._encoded_immediate()
         number = operand.number
         assert number is not None
         single = struct.unpack("<f", struct.pack("<I", bits))[0]
@@ -240,6 +238,16 @@ class Site:
             if value == number or (number and abs(value / number - 1) < 1e-6):
                 return bits
         raise Refused(f"the printed constant {operand.text} is not the encoded {bits:#x}")
+
+    def _encoded_immediate(self) -> int:
+        """Bits of a floating-point constant as encoded; of a double its upper half."""
+        if self.kernel.sm >= 70:
+            return self.instruction.immediate_bits
+        code = self.instruction.code
+        if self.instruction.opcode.endswith("32I"):
+            return code >> 20 & FULL
+        # 19 bits and a sign: the upper 20 bits of the number.
+        return ((code >> 20 & 0x7FFFF) | (code >> 56 & 1) << 19) << 12
 
     def int32(self, operand: Operand) -> Value:
         """Read an integer: -x is negation, ~x complement, |x| magnitude."""

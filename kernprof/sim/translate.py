@@ -12,7 +12,7 @@ BSYNC holds lanes until all of these that still live have come, BREAK and EXIT t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -60,12 +60,21 @@ class Translation:
     refused: Mapping[int, str]
 
 
-def translate(module: ir.Module, helpers: Helpers, kernel: Kernel) -> Translation:
-    """Add ``step(ctx, warp) -> i32`` for a kernel to a module; it returns a ``StepResult``."""
-    return _Translator(module, helpers, kernel).run()
+class Translator:
+    """Adds ``step(ctx, warp) -> i32``, which returns a ``StepResult``, for a kernel to a module.
 
+    Parameters
+    ----------
+    module
+        Receives the function.
+    helpers
+        Functions of the module.
+    kernel
+        What is translated.
+    """
 
-class _Translator:
+    semantics: Mapping[str, Semantics] = SEMANTICS
+
     def __init__(self, module: ir.Module, helpers: Helpers, kernel: Kernel) -> None:
         self.helpers = helpers
         self.kernel = kernel
@@ -81,8 +90,11 @@ class _Translator:
         self.schedule = self.kit.block("schedule")
         self.bad_branch = self.kit.block("bad_branch")
         self.group = self.kit.slot(I32)
+        self.own = self._own()
+        self.endings = self._endings()
 
     def run(self) -> Translation:
+        """Translate every block."""
         kit = self.kit
         kit.jump(self.schedule)
         self._emit_schedule()
@@ -125,6 +137,11 @@ class _Translator:
         first = kit.load(I32, self.warp, kit.cttz(ready).zext(I64) << 2)
         group = places.eq(first.splat(WARP_SIZE)).mask_bits() & ready
         kit.store(group, self.group)
+        self._emit_switch(first, ready)
+
+    def _emit_switch(self, first: Value, ready: Value) -> None:
+        """Jump to the block that starts at a place."""
+        kit = self.kit
         switch = kit.ir.switch(first.raw, self.bad_branch)
         for start, label in self.labels.items():
             switch.add_case(ir.Constant(I32, start), label)
@@ -157,7 +174,7 @@ class _Translator:
         if last.opcode not in ENDING:
             self._emit(last, active)
             self._check_fault(can_fault)
-            self._go(last.offset + self.kernel.step)
+            self._go(self.kernel.after(last))
             return
         self._check_fault(can_fault)
         try:
@@ -189,13 +206,11 @@ class _Translator:
 
     def _emit(self, instruction: Instruction, active: Value) -> None:
         kit = self.kit
-        semantics = SEMANTICS.get(instruction.opcode)
+        semantics = self.semantics.get(instruction.opcode)
         try:
-            if instruction.opcode == "BSSY":
-                self._arm(instruction, active)
-                return
-            if instruction.opcode == "BMOV":
-                self._move_barrier(instruction, active)
+            own = self.own.get(instruction.opcode)
+            if own is not None:
+                own(instruction, active)
                 return
             if semantics is None:
                 raise Refused(f"opcode {instruction.opcode} is not known")
@@ -232,8 +247,19 @@ class _Translator:
 
     def _emit_ending(self, instruction: Instruction, active: Value) -> None:
         site = self._site(instruction, active)
-        after = instruction.offset + self.kernel.step
-        handlers = {
+        after = self.kernel.after(instruction)
+        handler = self.endings.get(instruction.opcode)
+        if handler is None:
+            raise Refused(f"opcode {instruction.opcode} is not known")
+        handler(site, after)
+
+    def _own(self) -> Mapping[str, Callable[[Instruction, Value], None]]:
+        """Instructions inside a block that keep track of lanes."""
+        return {"BSSY": self._arm, "BMOV": self._move_barrier}
+
+    def _endings(self) -> Mapping[str, Callable[[Site, int], None]]:
+        """Instructions that end a block."""
+        return {
             "BRA": self._branch,
             "JMP": self._branch,
             "BRX": self._indirect,
@@ -247,9 +273,6 @@ class _Translator:
             "YIELD": self._yield,
             "NANOSLEEP": self._yield,
         }
-        if instruction.opcode not in handlers:
-            raise Refused(f"opcode {instruction.opcode} is not known")
-        handlers[instruction.opcode](site, after)
 
     def _branch(self, site: Site, after: int) -> None:
         mods = site.modifiers
@@ -293,8 +316,12 @@ class _Translator:
         kit.at_end(diverge)
         slot = 8 * site.instruction.index
         kit.add_to(self._pointer("divergent"), slot, kit.i64(1))
+        self._diverge(site, taken, target, after)
+
+    def _diverge(self, site: Site, taken: Value, target: int, after: int) -> None:
+        """Let some lanes branch; the others go on first."""
         self._park(taken, target)
-        kit.store(stay, self.group)
+        self.kit.store(site.active & ~taken, self.group)
         self._go(after)
 
     def _spend(self, site: Site, taken: Value, target: int, after: int) -> None:
