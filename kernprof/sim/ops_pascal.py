@@ -15,7 +15,7 @@ from types import MappingProxyType
 from kernprof.sim.irkit import F32, F64, I8, I16, I32, I64, Value
 from kernprof.sim.layout import Warp, offset_of
 from kernprof.sim.memory import FULL
-from kernprof.sim.operands import Constant, Operand, Predicate, Register
+from kernprof.sim.operands import Constant, Immediate, Operand, Predicate, Register
 from kernprof.sim.ops_float import (
     FLOAT,
     add,
@@ -33,6 +33,7 @@ from kernprof.sim.ops_integer import (
     addend,
     combine,
     compare,
+    is_negated,
     lookup,
     move,
 )
@@ -103,12 +104,18 @@ def sum2(site: Site) -> None:
     with_carry = site.modifiers.take("X")
     target, sets = _target(site)
     a, b = site.next(), site.next()
-    if with_carry and any(isinstance(o, (Register, Constant)) and o.negate for o in (a, b)):
-        raise Refused("a negated addend with a carry")
-    total = addend(site, a) + addend(site, b)
     if with_carry:
-        total = total + _carry_in(site)
+        total = _extended(site, a) + _extended(site, b) + _carry_in(site)
+    else:
+        total = addend(site, a) + addend(site, b)
     _finish_sum(site, target, total, sets=sets)
+
+
+def _extended(site: Site, operand: Operand) -> Value:
+    """Read an addend of a carried sum: the carry brings the 1 that a negated one lacks."""
+    if isinstance(operand, (Register, Constant)) and operand.negate:
+        return addend(site, replace(operand, negate=False, invert=True))
+    return addend(site, operand)
 
 
 def sum3(site: Site) -> None:
@@ -119,7 +126,13 @@ def sum3(site: Site) -> None:
     mods = site.modifiers
     with_carry, left, right = mods.take("X"), mods.take("LS"), mods.take("RS")
     target, sets = _target(site)
-    a, b, c = (_half_addend(site, site.next()) for _ in range(3))
+    operands = [_signed20(site, site.next()) for _ in range(3)]
+    if with_carry:
+        if left or right or sum(is_negated(o) for o in operands) > 1:
+            raise Refused("this sum with a carry")
+        a, b, c = (_extended(site, o) for o in operands)
+    else:
+        a, b, c = (_half_addend(site, o) for o in operands)
     if sets and (left or right):
         raise Refused("a carry out of a shifted sum")
     if right:
@@ -131,6 +144,14 @@ def sum3(site: Site) -> None:
     if with_carry:
         total = total + _carry_in(site)
     _finish_sum(site, target, total, sets=sets)
+
+
+def _signed20(site: Site, operand: Operand) -> Operand:
+    """Extend the sign of a constant: it has 20 bits, which the disassembler prints as they are."""
+    if not isinstance(operand, Immediate) or operand.bits is None:
+        return operand
+    negative = 1 << 19 <= operand.bits < 1 << 20 and site.instruction.code >> 56 & 1
+    return replace(operand, bits=operand.bits - (1 << 20)) if negative else operand
 
 
 def _half_addend(site: Site, operand: Operand) -> Value:
@@ -313,12 +334,14 @@ def _finish_logic(
 
 
 def extract_bits(site: Site) -> None:
-    """BFE: bits from b's byte 0 on, as many as its byte 1 says (PTX ISA, bfe)."""
-    signed = not site.modifiers.take("U32")
+    """BFE: bits from b's byte 0 on, as many as its byte 1 says (PTX ISA, bfe); .BREV reverses."""
+    signed, reverse = not site.modifiers.take("U32"), site.modifiers.take("BREV")
     target, sets = _target(site)
     if sets:
         raise Refused("a bit field that sets the condition code")
     value, control = site.int32(site.next()), site.int32(site.next())
+    if reverse:
+        value = site.kit.intrinsic("bitreverse", value)
     start, count = (control & 0xFF).zext(I64), (control >> 8 & 0xFF).zext(I64)
     most = site.kit.const(start.type, 32)
     start = start.ugt(32).where(most, start)
@@ -477,38 +500,55 @@ def _two_joins(site: Site) -> tuple[str, str]:
 
 
 def convert_integer(site: Site) -> None:
-    """I2I: between integer types; a narrower result keeps the low bits."""
+    """I2I: between integer types; what does not fit is cut off."""
     names = [m for m in site.modifiers.left if m in _WIDTHS]
     site.modifiers.drop(names)
-    if len(names) != 2 or _WIDTHS[names[0]] != 32:
+    if len(names) != 2:
         raise Refused("this conversion between integers is not known")
     target, sets = _target(site)
     if sets:
         raise Refused("a conversion that sets the condition code")
     operand = site.next()
-    width = _WIDTHS[names[1]]
-    if width == 32:
-        site.write(target, site.int32(operand))
-        return
-    if not isinstance(operand, Register) or operand.negate or operand.absolute:
-        raise Refused("this conversion between integers is not known")
     part = 0
-    if operand.modifiers:
-        part = int(operand.modifiers[0][1:])
+    if isinstance(operand, Register) and operand.modifiers:
+        part = int(operand.modifiers[0][1:]) * _WIDTHS[names[1]]
         operand = replace(operand, modifiers=())
-    piece = (site.raw(operand) >> (part * width)).trunc(I8 if width == 8 else I16)
-    site.write(target, piece.extend(I32, signed=names[1][0] == "S"))
+    plain, negate = operand, False
+    if isinstance(operand, (Register, Constant)):
+        if operand.absolute and _WIDTHS[names[1]] < 32:
+            raise Refused("magnitude of a narrow integer")
+        negate = operand.negate
+        plain = replace(operand, negate=False)
+    value = _narrow(site.int32(plain) >> part, names[1])
+    if negate:
+        value = value.neg()
+    site.write(target, _narrow(value, names[0]))
 
 
-def largest(site: Site) -> None:
-    """VMNMX.MX.MAX: the largest of three signed words."""
-    if not (site.modifiers.take("MX") and site.modifiers.take("MAX")):
+def _narrow(value: Value, kind: str) -> Value:
+    """Low bits of a word as a type, extended again."""
+    width = _WIDTHS[kind]
+    if width == 32:
+        return value
+    return value.trunc(I8 if width == 8 else I16).extend(I32, signed=kind[0] == "S")
+
+
+def extreme(site: Site) -> None:
+    """VMNMX: the larger (.MX) or smaller (.MN) of two words, and of that and a third."""
+    mods = site.modifiers
+    kinds = [m for m in mods.left if m in ("UD", "SD", "U32", "S32")]
+    mods.drop(kinds)
+    if kinds not in ([], ["UD", "U32", "U32"], ["SD", "S32", "S32"]):
         raise Refused("this form of VMNMX is not known")
+    signed = not kinds or kinds[0] == "SD"
+    first = mods.one_of(("MX", "MN"))
+    second = mods.one_of(("MAX", "MIN"))
     target, _ = _target(site)
     best = site.int32(site.next())
-    for _ in range(2):
+    for larger in (first == "MX", second == "MAX"):
         other = site.int32(site.next())
-        best = best.compare("<", other, signed=True).where(other, best)
+        less = best.compare("<", other, signed=signed)
+        best = less.where(other, best) if larger else less.where(best, other)
     site.write(target, best)
 
 
@@ -582,7 +622,7 @@ PASCAL: Mapping[str, Semantics] = MappingProxyType(
         "PSETP": set_predicates,
         "PSET": predicates_to_word,
         "I2I": convert_integer,
-        "VMNMX": largest,
+        "VMNMX": extreme,
         "MOV32I": move,
         "FADD32I": add,
         "FMUL32I": multiply,

@@ -162,7 +162,7 @@ class StackTranslator(Translator):
             "BRX": self._indirect,
             "CAL": self._call,
             "EXIT": self._exit,
-            "BAR": self._block_barrier,
+            "BAR": self._guarded_barrier,
             "SYNC": lambda site, after: self._wait(site, Token.SYNC, after),
             "BRK": lambda site, after: self._wait(site, Token.BREAK, after),
             "CONT": lambda site, after: self._wait(site, Token.CONTINUE, after),
@@ -244,6 +244,22 @@ class StackTranslator(Translator):
             kit.store(now & ~group, left)
             self._push(site.instruction, Token.DIVERGED, one, group)
         kit.jump(self.unwind)
+
+    def _guarded_barrier(self, site: Site, after: int) -> None:
+        """BAR under a guard: the whole warp waits, or goes on."""
+        if not site.guarded:
+            self._block_barrier(site, after)
+            return
+        kit = self.kit
+        none, some = kit.block("no_lane_at_barrier"), kit.block("lanes_at_barrier")
+        kit.branch(site.on.eq(0), none, some)
+        kit.at_end(none)
+        self._go(after)
+        kit.at_end(some)
+        with kit.when(site.on.ne(site.active), likely=False):
+            self._refuse(site.instruction, site.active, "a barrier for some lanes of a warp")
+        site.guarded = False
+        self._block_barrier(site, after)
 
     def _call(self, site: Site, after: int) -> None:
         site.modifiers.drop(("NOINC",))

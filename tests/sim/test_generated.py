@@ -142,7 +142,7 @@ def compiled(source: str, arch: str) -> sim.Program:
         pytest.skip(str(error))
 
 
-@pytest.mark.parametrize("arch", ["sm_70", "sm_75", "sm_80", "sm_90"])
+@pytest.mark.parametrize("arch", ["sm_60", "sm_70", "sm_75", "sm_80", "sm_90"])
 @pytest.mark.parametrize("seed", [1, 2])
 def test_integer_expressions(arch: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -223,7 +223,7 @@ def directed(exact_value: Fraction, mode: str) -> np.float32:
     return near
 
 
-@pytest.mark.parametrize("arch", ["sm_70", "sm_75", "sm_80", "sm_90"])
+@pytest.mark.parametrize("arch", ["sm_60", "sm_70", "sm_75", "sm_80", "sm_90"])
 def test_float_arithmetic_in_all_roundings(arch: str) -> None:
     n = 400
     rng = np.random.default_rng(5)
@@ -281,7 +281,7 @@ def test_float_arithmetic_in_all_roundings(arch: str) -> None:
                 assert got[2][i] == (lower if below < above else upper)
 
 
-@pytest.mark.parametrize("arch", ["sm_70", "sm_75", "sm_80", "sm_90"])
+@pytest.mark.parametrize("arch", ["sm_60", "sm_70", "sm_75", "sm_80", "sm_90"])
 def test_conversions(arch: str) -> None:
     n = 300
     rng = np.random.default_rng(6)
