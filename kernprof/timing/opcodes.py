@@ -50,6 +50,13 @@ def unit_names() -> tuple[str, ...]:
     return tuple(_document()["unit"])
 
 
+def known_opcodes() -> frozenset[str]:
+    """Return the opcodes that the table has a place for."""
+    document = _document()
+    units = (name for row in document["unit"].values() for name in row["opcodes"])
+    return frozenset((*units, *document["memory"]))
+
+
 def _units(arch: Architecture) -> dict[str, Unit]:
     """Units by opcode."""
     found: dict[str, Unit] = {}

@@ -294,3 +294,13 @@ def test_instructions_carry_the_compilers_control_codes(program: sim.Program) ->
         if instruction.opcode == "FFMA":
             assert row["interval"] == 2
     assert len(REASONS) == len(set(REASONS))
+
+
+def test_every_opcode_that_is_executed_has_a_unit() -> None:
+    from kernprof.sim.flow import ENDING
+    from kernprof.sim.stack import StackTranslator
+    from kernprof.timing.opcodes import known_opcodes
+
+    executed = {*StackTranslator.semantics, *ENDING, "BSSY", "BMOV", "SSY", "PBK", "PCNT", "PRET"}
+    known = known_opcodes()
+    assert {o for o in executed if o not in known and o.removeprefix("U") not in known} == set()
