@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,7 +23,18 @@ from kernprof.lowering.launch import Direction, Lowering, Phase
 from kernprof.networks.counters import Counter
 
 if TYPE_CHECKING:
-    from kernprof.networks.ir import Shape
+    from rich.progress import TaskID
+
+    from kernprof.layers import NetworkPrediction
+    from kernprof.lowering.options import LoweringOptions
+    from kernprof.networks.ir import Network, Shape
+
+
+class NetworkSource(StrEnum):
+    """Where a network's figures come from."""
+
+    STATIC = "static"
+    PREDICTED = "predicted"
 
 
 def register(app: typer.Typer) -> None:
@@ -64,6 +78,17 @@ def network(
         ),
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Images per iteration.")] = 1,
+    source: Annotated[
+        NetworkSource,
+        typer.Option(
+            help="static: counted, nothing run; predicted: every launch simulated (a minute or so "
+            "a network), time and shares by kernel family."
+        ),
+    ] = NetworkSource.STATIC,
+    gpu: Annotated[
+        str,
+        typer.Option(help="For predicted: p100 v100 t4 a100 rtx3090 rtx4090 h100, or sm_86."),
+    ] = "p100",
     input_shape: Annotated[
         str | None,
         typer.Option("--input", help="CxHxW of one image, for files that leave it open."),
@@ -106,8 +131,12 @@ def network(
     for report in reports:
         if report.unsupported:
             notice(f"{report.network}: {len(report.unsupported)} operation(s) are not counted")
+    predicted: dict[str, NetworkPrediction] = {}
+    if source is NetworkSource.PREDICTED:
+        networks = [resolve_network(name, input_shape=shape) for name in dict.fromkeys(wanted)]
+        predicted = _predict(networks, gpu, options)
     if fmt is Format.JSON:
-        records = [view.network_record(report) for report in reports]
+        records = [view.network_record(r, predicted.get(r.network)) for r in reports]
         emit(dump({"schema": SCHEMA, "networks": records}), output)
         return
     if fmt is Format.CSV:
@@ -116,11 +145,43 @@ def network(
     tables = [view.totals_table(reports)]
     if launches:
         tables.append(view.launches_table(reports, options))
+    pairs = [(r, predicted[r.network]) for r in reports if r.network in predicted]
+    tables += [view.predicted_table(report, made) for report, made in pairs]
+    agreement = view.agreement_note(pairs)
+    if agreement is not None:
+        last = tables[-1]
+        tables[-1] = replace(last, notes=(*last.notes, agreement))
     if fmt is Format.MD:
         emit("\n".join(to_markdown(table) for table in tables), output)
         return
     width, color = terminal_width(output), use_color(output)
     emit("\n".join(to_terminal(t, width=width, color=color) for t in tables), output)
+
+
+def _predict(
+    networks: Sequence[Network], gpu: str, options: LoweringOptions
+) -> dict[str, NetworkPrediction]:
+    """Simulate networks one after the other, with a progress bar where someone looks."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from kernprof.devices import find
+    from kernprof.layers import can_predict, predict_network
+
+    device = find(gpu)
+    reason = can_predict(device)
+    if reason:
+        raise UsageError(f"can't predict: {reason}; take another --gpu, or --source static")
+    found = {}
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        for network in networks:
+            task = bar.add_task(network.name, total=None)
+
+            def step(done: int, total: int, task: TaskID = task) -> None:
+                bar.update(task, completed=done, total=total)
+
+            found[network.name] = predict_network(network, device, options, progress=step)
+    return found
 
 
 def _shape(text: str | None) -> Shape | None:

@@ -1,13 +1,17 @@
 """A layer's launches on a GPU: what can be told without running them, and what simulating tells."""
 
+from kernprof.layers.network import FamilyTime, NetworkPrediction, predict_network
 from kernprof.layers.predicted import PredictedLaunch, can_predict, predict_launches
 from kernprof.layers.static import StaticLaunch, profile_of, static_launches
 
 __all__ = [
+    "FamilyTime",
+    "NetworkPrediction",
     "PredictedLaunch",
     "StaticLaunch",
     "can_predict",
     "predict_launches",
+    "predict_network",
     "profile_of",
     "static_launches",
 ]

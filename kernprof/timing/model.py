@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -229,7 +229,8 @@ def simulate(
         "pipe_busy",
     }
     return Timing(
-        execution=execution,
+        # The trace has served its purpose, and is large.
+        execution=replace(execution, trace=None),
         device=device,
         occupancy=found,
         clock_mhz=clock,

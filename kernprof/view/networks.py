@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from kernprof.layers.network import NetworkPrediction, rank_correlation
 from kernprof.lowering.options import LoweringOptions
 from kernprof.lowering.report import NetworkReport
 from kernprof.networks.counters import Counter
 from kernprof.networks.paper_tables import PAPER
 from kernprof.profile import Source
+from kernprof.stalls.analysis import analyse
+from kernprof.view.stalls import duration
 from kernprof.view.table import Cell, Table
 
 _COLUMNS = (
@@ -94,7 +97,71 @@ def flat_table(reports: Sequence[NetworkReport]) -> Table:
     return Table("", columns, rows)
 
 
-def network_record(report: NetworkReport) -> dict[str, Any]:
+def predicted_table(report: NetworkReport, predicted: NetworkPrediction) -> Table:
+    """Return where a network's GPU time goes, family by family, beside the published shares."""
+    published = report.published_shares_pct or {}
+    rows: list[list[Cell]] = []
+    for family in predicted.families:
+        analysis = analyse(family.longest.profile)
+        top = analysis.stalls.top(2) if analysis.stalls is not None else []
+        shown = published.get(family.family)
+        rows.append(
+            [
+                family.family,
+                family.launches,
+                duration(family.time_ns),
+                family.share_pct,
+                None if shown is None else float(shown),
+                family.longest.static.kernel.name,
+                str(analysis.verdict.bound),
+                ", ".join(f"{name} {share:.0f}" for name, share in top),
+            ]
+        )
+    columns = [
+        "Family",
+        "Launches",
+        "Time",
+        "Share % (predicted)",
+        "Share % (published)",
+        "Longest",
+        "bound by",
+        "Top stalls %",
+    ]
+    device = predicted.device
+    notes = [
+        f"predicted: {duration(predicted.time_ns)} of GPU time an iteration on {device.name}, "
+        "caches cold at each launch, gaps between launches left out; docs/accuracy.md has the "
+        "error of cycles.",
+        f"{predicted.stand_in_pct:.0f} % of it in kernels that stand in for those of cuDNN, cuBLAS "
+        "and cuRAND.",
+    ]
+    if published:
+        notes.append(f"Published: {PAPER}, Table III, Tesla P100.")
+    return Table(report.network, columns, rows, notes, align="lrrrrlll")
+
+
+def agreement_note(
+    pairs: Sequence[tuple[NetworkReport, NetworkPrediction]],
+) -> str | None:
+    """Say how the predicted shares of the paper's families rank beside the published ones."""
+    ours: list[float] = []
+    theirs: list[float] = []
+    for report, predicted in pairs:
+        for family, share in (report.published_shares_pct or {}).items():
+            theirs.append(float(share))
+            ours.append(predicted.shares_pct.get(family, 0.0))
+    found = rank_correlation(ours, theirs)
+    if found is None:
+        return None
+    return (
+        f"Spearman's rank correlation of predicted and published shares of {len(ours)} families: "
+        f"{found:.3f}."
+    )
+
+
+def network_record(
+    report: NetworkReport, predicted: NetworkPrediction | None = None
+) -> dict[str, Any]:
     """Return one network as the JSON contract has it, with exact integers."""
     published = report.published
     return {
@@ -120,8 +187,11 @@ def network_record(report: NetworkReport) -> dict[str, Any]:
         },
         "launches": report.launches,
         # Shares of time need a profile; nothing is told without one.
-        "shares_pct": None,
-        "source": str(Source.STATIC),
+        "shares_pct": None if predicted is None else predicted.shares_pct,
+        "time_ns": None if predicted is None else predicted.time_ns,
+        "gpu": None if predicted is None else predicted.device.name,
+        "stand_in_pct": None if predicted is None else predicted.stand_in_pct,
+        "source": str(Source.STATIC if predicted is None else Source.PREDICTED),
         "definition": report.source,
         "unsupported": [str(item) for item in report.unsupported],
     }
