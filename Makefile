@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 RUN    := $(VENV)/.installed-run
 DEV    := $(VENV)/.installed-dev
-META   := pyproject.toml setup.py
+META   := pyproject.toml setup.py $(wildcard kernprof/timing/core/*)
 
 .PHONY: demo test lint format types bench validate docs clean
 
@@ -12,6 +12,10 @@ demo: $(RUN)
 	@$(BIN)/kernprof stalls traces/paper-table5-p100.nvprof.csv
 	@echo
 	@$(BIN)/kernprof network mobilenet --launches
+	@echo
+	@echo "A depthwise layer on a Tesla P100 as Caffe runs it, then as one direct kernel a pass:"
+	@$(BIN)/kernprof layer --type depthwise --pass both
+	@$(BIN)/kernprof layer --type depthwise --pass both --lowering direct
 
 test: $(DEV)
 	$(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
@@ -42,7 +46,7 @@ $(BIN)/python:
 	  { echo "could not make $(VENV): on Debian, apt-get install python3-venv"; exit 4; }
 
 $(RUN): $(META) | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[pascal]'
 	@touch $@
 
 $(DEV): $(META) | $(BIN)/python

@@ -15,6 +15,7 @@ from kernprof.networks.counters import (
     bytes_of,
     count_layer,
     count_network,
+    has_paper_figures,
     layer_intensity,
     layer_traffic_bytes,
     network_intensity,
@@ -148,14 +149,13 @@ def network_report(
         A layer can't be lowered.
     """
     counts = count_network(network, counter)
-    ratios_exist = counts.params > 0 and counts.activations > 0
     lowered = None if lowering is None else lower_network(network, lowering)
     return NetworkReport(
         network=network.name,
         source=network.source,
         counter=counter,
         counts=counts,
-        figures=paper_figures(counts) if ratios_exist else None,
+        figures=paper_figures(counts) if has_paper_figures(counts) else None,
         published=published_for(network.name) if is_known(network) else None,
         intensity_flop_per_byte=network_intensity(network, dtype=dtype),
         weights_bytes=bytes_of(sum(stored_params(layer) for layer in network.layers), dtype),

@@ -214,6 +214,12 @@ def network_intensity(network: Network, *, batch: int = 1, dtype: str = "float32
     return operations / traffic
 
 
+def has_paper_figures(counts: NetworkCounts) -> bool:
+    """Whether parameters and activations print as more than 0, so that their ratios exist."""
+    params = _rounded(Fraction(counts.params, _MILLION), 3 if counts.params < _MILLION else 2)
+    return bool(params and _rounded(Fraction(counts.activations, _MILLION), 2))
+
+
 def paper_figures(counts: NetworkCounts) -> PaperFigures:
     """Round counts, and form their ratios, as the paper's Table II does.
 
@@ -225,7 +231,8 @@ def paper_figures(counts: NetworkCounts) -> PaperFigures:
     Raises
     ------
     ZeroDivisionError
-        The network has no parameters or no activations, so the ratios don't exist.
+        The network has no parameters or no activations, or so few that they print as 0: then the
+        ratios don't exist. :func:`has_paper_figures` tells before.
     """
     if counts.macs >= _BILLION:
         macs = _rounded(Fraction(counts.macs, _BILLION), 2) * 1000
