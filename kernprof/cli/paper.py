@@ -53,6 +53,13 @@ def paper(
             show_default=False,
         ),
     ] = None,
+    gpu: Annotated[
+        str | None,
+        typer.Option(
+            help="Show in Table V the kernels of MobileNet's conv5_1/dw, predicted for this GPU.",
+            show_default=False,
+        ),
+    ] = None,
     fmt: FormatOption = Format.TABLE,
     output: OutputOption = None,
 ) -> None:
@@ -63,9 +70,14 @@ def paper(
     from kernprof.view.document import SCHEMA, dump
     from kernprof.view.table import to_csv, to_markdown, to_terminal
 
-    if reports and part not in (Part.TABLE5, Part.ALL):
-        raise UsageError(f"--with shows launches in Table V; {part} has no place for them")
+    if (reports or gpu) and part not in (Part.TABLE5, Part.ALL):
+        raise UsageError(f"--with and --gpu show launches in Table V, not in {part}")
     profiles = load_all(reports or [])
+    if gpu is not None:
+        from kernprof.devices.table import find
+        from kernprof.paper.predicted import predict_table5
+
+        profiles += predict_table5(find(gpu))
     keys = KEYS if part is Part.ALL else (str(part),)
     if output is not None and output.suffix.lower() in DRAWINGS:
         if part is Part.ALL:

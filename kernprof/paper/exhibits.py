@@ -271,7 +271,8 @@ def table5(profiles: Sequence[KernelProfile] = ()) -> Exhibit:
         "Published: Tesla P100. Cells that are n/a there are not transcribed.",
         "One block an SM: block size from the kernels' names in public logs, 64 warps an SM. The "
         "printed occupancies are within 6 % of these, so each busy SM held about one block.",
-        "--with FILE shows launches of a report beside them.",
+        "--with FILE shows launches of a report beside them, --gpu NAME predicted ones.",
+        *dict.fromkeys(f"{p.kernel}: {note}" for p in profiles for note in p.notes),
     )
     return Exhibit("table5", "Table V: kernels", tuple(columns), tuple(rows), notes)
 

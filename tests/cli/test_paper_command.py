@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from kernprof import main
+from kernprof.devices import find
+from kernprof.layers import can_predict
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -53,6 +55,29 @@ def test_table_five_shows_launches_of_a_report_with_their_source(
     assert "gemmk1 (published, " in out
     occupancy = next(line for line in out.splitlines() if "Occupancy (achieved) %" in line)
     assert occupancy.count("11.80") == 2
+
+
+def test_table_five_shows_predicted_kernels_as_such(capsys: pytest.CaptureFixture[str]) -> None:
+    reason = can_predict(find("a100"))
+    if reason:
+        pytest.skip(reason)
+    code = run("table5", "--gpu", "a100", "--format", "json")
+    done = capsys.readouterr()
+    if code == 4:
+        pytest.skip(done.err)
+    assert code == 0, done.err
+    exhibit = json.loads(done.out)["exhibits"][0]
+    rows = {row["attribute"]: row for row in exhibit["rows"]}
+    occupancy = rows["Occupancy (achieved) %"]
+    # Nine outputs, one a block of 128 threads: four of an SM's 64 warps at most, as the paper saw.
+    assert 0 < occupancy["profile_0"] <= 6.25
+    assert any(note.startswith("gemv2T: predicted for") for note in exhibit["notes"])
+
+
+def test_a_gpu_that_can_not_be_predicted_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("table5", "--gpu", "nonsense") == 2
+    assert "nonsense" in capsys.readouterr().err
+    assert run("table2", "--gpu", "a100") == 2
 
 
 def test_all_holds_every_exhibit(capsys: pytest.CaptureFixture[str]) -> None:
