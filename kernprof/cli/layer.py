@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kernprof.cli.convert import REPORT_SUFFIX, EmbedSource, write
 from kernprof.cli.output import (
     Format,
     FormatOption,
@@ -95,6 +96,7 @@ def layer(
             "simulated, with cycles and stalls; auto: predicted where that is possible."
         ),
     ] = LayerSource.AUTO,
+    embed_source: EmbedSource = False,
     fmt: FormatOption = Format.TABLE,
     output: OutputOption = None,
 ) -> None:
@@ -123,6 +125,13 @@ def layer(
     report = layer_report(found, options, network=of, counter=counter)
     statics = static_launches(report.launches, device)
     predicted = _predicted(statics, device, source, report.name)
+    if output is not None and output.suffix == REPORT_SUFFIX:
+        if not predicted:
+            raise UsageError(
+                f"-o {output}: only predicted launches make a report; see --source predicted"
+            )
+        write([p.profile for p in predicted], output, embed_source=embed_source)
+        return
     if fmt is Format.JSON:
         emit(dump(view.layer_document(report, statics, device, predicted)), output)
     elif fmt is Format.CSV:

@@ -118,7 +118,10 @@ def _row(kernel: Kernel, instruction: Instruction, units: Mapping[str, Unit]) ->
         special = _document()["special"].get(opcode)
         if special is not None:
             kind = Kind[special.upper()]
-        if opcode == "BAR" and "ARV" in instruction.modifiers:
+        # Arriving does not wait; a fence for the block alone is that of its barriers.
+        if (opcode, kind) == ("BAR", Kind.BARRIER) and "ARV" in instruction.modifiers:
+            kind = Kind.PLAIN
+        if kind is Kind.FENCE and "CTA" in instruction.modifiers:
             kind = Kind.PLAIN
     board, left = _NO_BOARD, 0
     if kind is Kind.WAIT_COUNT:

@@ -353,9 +353,7 @@ void Sm::issue(Scheduler& scheduler, int index, Cycle now) {
       if (read_done >= free) warp.board_long[insn.read_board] = insn.queue == kLocalGlobal;
       free = std::max(free, read_done);
     }
-    Cycle earliest = now + std::max<Cycle>(insn.stall, 1);
-    if (insn.kind == kSleep) earliest = std::max(earliest, now + config_.sleep_cycles);
-    if (insn.kind == kFence) earliest = std::max(earliest, std::max(now + config_.fence_latency, warp.stores_until));
+    const Cycle earliest = now + std::max<Cycle>(insn.stall, 1);
     if (!advance(warp)) {
       scheduler.candidates &= ~(1ull << index);
       if (!warp.complete) ++dry_;
@@ -382,14 +380,21 @@ void Sm::issue(Scheduler& scheduler, int index, Cycle now) {
     }
     const bool pair = config_.issue_width > 1 && insn.stall == 0 && width == 0 && !branched;
     plan(warp, now + 1, pair ? now : earliest, branched);
-    if (insn.kind == kFence) warp.waits.board = kMembar;
-    if (insn.kind == kSleep) warp.waits.board = kSleeping;
     const std::int64_t line = warp.pc * config_.insn_bytes / 128;
     if (branched || line != pc * config_.insn_bytes / 128) {
       const Cycle fetched = fetch(scheduler, warp.pc, warp.waits.branched);
       warp.waits.fetched = fetched;
       warp.waits.constant = std::max(warp.waits.constant, fetched);
       warp.waits.ready = std::max(warp.waits.ready, warp.waits.constant);
+    }
+    if (insn.kind == kFence || insn.kind == kSleep) {
+      const Cycle until = insn.kind == kSleep
+                              ? now + config_.sleep_cycles
+                              : std::max(now + config_.fence_latency, warp.stores_until);
+      if (until > warp.waits.ready) {
+        warp.waits.ready = until;
+        warp.waits.board = insn.kind == kSleep ? kSleeping : kMembar;
+      }
     }
     if (pair && warp.waits.ready <= now) {
       Reason why;
