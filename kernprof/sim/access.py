@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from llvmlite import ir
 
-from kernprof.sim.irkit import I8, I16, I32, I64, PTR, Kit, Value, mangled
+from kernprof.sim import checking
+from kernprof.sim.irkit import I1, I8, I16, I32, I64, PTR, Kit, Value, mangled
 from kernprof.sim.layout import (
     LINE_BYTES,
     SECTOR_BYTES,
@@ -27,6 +28,7 @@ from kernprof.sim.memory import (
     each_lane,
     pointer,
 )
+from kernprof.sim.shadow import FoundKind, Space
 from kernprof.sim.tracing import Access as TraceAccess
 from kernprof.sim.tracing import note_lines, note_shared
 
@@ -72,11 +74,137 @@ class _Access:
             kit.ir.ret_void()
         slot = self.instruction.zext(I64) << 3
         kit.add_to(pointer(kit, self.context, "requests"), slot, kit.i64(1))
+        if isinstance(self.helpers, checking.CheckedHelpers):
+            self._emit_checked(self.helpers, slot)
+            return
         mask = self._aligned(self.mask)
         base, offset, mask = self._map(mask)
         self._count(offset, base, mask, slot)
         self._move(base, offset, mask)
         kit.ir.ret_void()
+
+    def _emit_checked(self, helpers: checking.CheckedHelpers, slot: Value) -> None:
+        """Do the same in a checked build: lanes go one by one unless nothing can be wrong."""
+        kit = self.kit
+        checking.next_access(kit, self.context)
+        if self.space == GLOBAL:
+            self._quick(slot)
+        with each_lane(kit, self.mask) as lane:
+            self._check_lane(helpers, lane)
+        self._count(self.address, pointer(kit, self.context, "shared"), self.mask, slot)
+        kit.ir.ret_void()
+
+    def _quick(self, slot: Value) -> None:
+        """Return early where all lanes are in one allocation that is defined all over."""
+        kit = self.kit
+        table = pointer(kit, self.context, "allocations")
+        first = self.address.at(kit.cttz(self.mask) & (WARP_SIZE - 1))
+        found = self.helpers.call(kit, self.helpers.find(), self.context, first, kit.i64(self.size))
+        with kit.when(found.ne(-1)):
+            base, offset, inside = self._inside(table, found, self.mask)
+            odd = (self.address & (self.size - 1)).ne(0).mask_bits() & self.mask
+            record = checking.written_global(kit, self.context, found)
+            plain = Value(kit, kit.ir.ptrtoint(record.raw, I64)).eq(0)
+            good = inside.eq(self.mask) & odd.eq(0) & plain
+            if self.is_store:
+                at = found.zext(I64) * ALLOCATION_BYTES + offset_of(Allocation, "writable")
+                good = good & kit.load(I64, table, at, align=8).ne(0)
+            with kit.when(good):
+                self._count(offset, base, self.mask, slot)
+                self._move(base, offset, self.mask)
+                kit.ir.ret_void()
+
+    def _check_lane(self, helpers: checking.CheckedHelpers, lane: Value) -> None:
+        """Check and move one lane's bytes."""
+        kit = self.kit
+        address = self.address.at(lane).zext(I64)
+        spaces = {GLOBAL: Space.GLOBAL, SHARED: Space.SHARED, LOCAL: Space.LOCAL}
+        size = self.size
+        where = checking.Where(
+            self.instruction, lane, kit.i32(spaces[self.space]), address, kit.i32(size)
+        )
+
+        def bad(kind: FoundKind) -> None:
+            checking.report(kit, helpers, self.context, kit.i32(kind), where)
+
+        odd = (address & (size - 1)).ne(0)
+        with kit.when(odd, likely=False):
+            bad(FoundKind.MISALIGNED)
+        if self.space == GLOBAL:
+            found = helpers.call(kit, helpers.find(), self.context, address, kit.i64(size))
+            there = found.ne(-1)
+        else:
+            name = "shared_bytes" if self.space == SHARED else "local_bytes"
+            extent = kit.load(I64, self.context, offset_of(Context, name), align=8)
+            there = (address + size).ule(extent)
+        with kit.when(~there & ~odd, likely=False):
+            bad(FoundKind.OUT_OF_BOUNDS)
+        with kit.when(there & ~odd):
+            if self.space == GLOBAL:
+                self._use_global(helpers, found, where)
+            elif self.space == SHARED:
+                self._use_shared(helpers, where)
+            else:
+                self._use_local(helpers, where)
+
+    def _use_global(
+        self, helpers: checking.CheckedHelpers, found: Value, where: checking.Where
+    ) -> None:
+        kit = self.kit
+        table = pointer(kit, self.context, "allocations")
+        at = found.zext(I64) * ALLOCATION_BYTES
+        base = kit.load(I64, table, at + offset_of(Allocation, "base"), align=8)
+        host = kit.load(PTR, table, at + offset_of(Allocation, "host"), align=8)
+        good = kit.const(I1, 1)
+        if self.is_store:
+            good = kit.load(I64, table, at + offset_of(Allocation, "writable"), align=8).ne(0)
+            with kit.when(~good, likely=False):
+                kind = kit.i32(FoundKind.READ_ONLY)
+                checking.report(kit, helpers, self.context, kind, where)
+        with kit.when(good):
+            checking.use_global(
+                kit, helpers, self.context, found, where, self.size,
+                reads=not self.is_store, writes=self.is_store,
+            )  # fmt: skip
+            self._one(kit.address(host, where.address - base), where.lane)
+
+    def _use_shared(self, helpers: checking.CheckedHelpers, where: checking.Where) -> None:
+        kit = self.kit
+        place = kit.address(pointer(kit, self.context, "shared"), where.address)
+        written = checking.written_shared(kit, self.context, where.address)
+        how = checking.WRITE if self.is_store else checking.READ
+        changed = [self._changed(place, where.lane, word) for word in range(self.words)]
+        checking.touch(kit, helpers, self.context, where, how, self.size, changed)
+        self._mind_written(helpers, written, where)
+        self._one(place, where.lane)
+
+    def _use_local(self, helpers: checking.CheckedHelpers, where: checking.Where) -> None:
+        kit = self.kit
+        extent = kit.load(I64, self.context, offset_of(Context, "local_bytes"), align=8)
+        warp = kit.load(I32, self.context, offset_of(Context, "current_warp"))
+        thread = ((warp << 5) + where.lane).zext(I64)
+        offset = thread * extent + where.address
+        self._mind_written(helpers, checking.written_local(kit, self.context, offset), where)
+        self._one(kit.address(pointer(kit, self.context, "local"), offset), where.lane)
+
+    def _mind_written(
+        self, helpers: checking.CheckedHelpers, written: Value, where: checking.Where
+    ) -> None:
+        if self.is_store:
+            checking.mark_written(self.kit, written, self.size)
+        else:
+            checking.need_written(self.kit, helpers, self.context, written, where, self.size)
+
+    def _changed(self, place: Value, lane: Value, word: int) -> Value:
+        """Bits of a word in memory that one lane's store changes; 0 for a load."""
+        kit = self.kit
+        if not self.is_store:
+            return kit.i32(0)
+        new = kit.load(I32, self.data, (lane.zext(I64) << 2) + 128 * word)
+        if self.size >= 4:
+            return new ^ kit.load(I32, place, 4 * word)
+        element = I8 if self.size == 1 else I16
+        return (new.trunc(element) ^ kit.load(element, place, align=self.size)).zext(I32)
 
     def _fault(self, kind: FaultKind, bad: Value) -> None:
         kit = self.kit

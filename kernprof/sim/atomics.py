@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from llvmlite import ir
 
+from kernprof.sim import checking
 from kernprof.sim.irkit import F32, F64, I32, I64, PTR, Kit, Value, vector
 from kernprof.sim.layout import (
     LINE_BYTES,
@@ -27,6 +28,7 @@ from kernprof.sim.memory import (
     distinct_pieces,
     each_lane,
 )
+from kernprof.sim.shadow import Space
 from kernprof.sim.tracing import Access, note_lines, note_shared
 
 OPERATIONS = ("ADD", "MIN", "MAX", "INC", "DEC", "AND", "OR", "XOR", "EXCH", "CAS")
@@ -55,6 +57,8 @@ def atomic(helpers: Helpers, space: str, name: str, kind: str, *, ftz: bool) -> 
         kit.ir.ret_void()
     _count(helpers, kit, space, context, instruction, address, mask)
     size = 8 if wide else 4
+    if helpers.checked:
+        checking.next_access(kit, context)
     with each_lane(kit, mask) as lane:
         at = address.at(lane).zext(I64)
         pointer = kit.slot(PTR)
@@ -78,12 +82,43 @@ def atomic(helpers: Helpers, space: str, name: str, kind: str, *, ftz: bool) -> 
                 kit, helpers.fault(), context, kit.load(I32, kind_of_fault), instruction, lane, at
             )
         with kit.when(number.ne(0)):
+            if isinstance(helpers, checking.CheckedHelpers):
+                _check(helpers, kit, space, context, instruction, lane, at, size, name)
             before = kit.load(element, there, align=size)
             after = _combine(kit, name, kind, before, value.at(lane), second.at(lane), ftz=ftz)
             kit.store(after, there, align=size)
             kit.store(before, old, lane.zext(I64) * size, align=size)
+    if helpers.checked:
+        checking.note_atomics(kit, context)
     kit.ir.ret_void()
     return made
+
+
+def _check(
+    helpers: checking.CheckedHelpers,
+    kit: Kit,
+    space: str,
+    context: Value,
+    instruction: Value,
+    lane: Value,
+    at: Value,
+    size: int,
+    name: str,
+) -> None:
+    """Emit: one lane's atomic reads (unless it is an exchange) and writes defined bytes."""
+    reads = name != "EXCH"
+    if space != GLOBAL:
+        where = checking.Where(instruction, lane, kit.i32(Space.SHARED), at, kit.i32(size))
+        written = checking.written_shared(kit, context, at)
+        nothing = [kit.i32(0)] * (size // 4)
+        checking.touch(kit, helpers, context, where, checking.ATOMIC, size, nothing)
+        if reads:
+            checking.need_written(kit, helpers, context, written, where, size)
+        checking.mark_written(kit, written, size)
+        return
+    where = checking.Where(instruction, lane, kit.i32(Space.GLOBAL), at, kit.i32(size))
+    found = helpers.call(kit, helpers.find(), context, at, kit.i64(size))
+    checking.use_global(kit, helpers, context, found, where, size, reads=reads, writes=True)
 
 
 def _count(

@@ -78,8 +78,10 @@ def executes(arch: str) -> bool:
     return int(arch.removeprefix("sm_")) >= 50
 
 
-def compile_kernel(program: Program, name: str) -> CompiledKernel:
+def compile_kernel(program: Program, name: str, *, checked: bool = False) -> CompiledKernel:
     """Compile a kernel of a program; a program keeps what it compiled.
+
+    A checked build (:mod:`kernprof.sim.checking`) needs a context with a check state.
 
     Raises
     ------
@@ -89,28 +91,33 @@ def compile_kernel(program: Program, name: str) -> CompiledKernel:
         The kernel is for an architecture that is not simulated.
     """
     kernel = program.kernel(name)
-    kept = program.compiled.get(name)
+    kept = program.compiled.get(_variant(name, checked=checked))
     if isinstance(kept, CompiledKernel):
         return kept
     if not executes(kernel.arch):
         raise CubinError(
             f"{name}: {kernel.arch} is not simulated; compile the kernel for sm_50 or newer"
         )
-    made = _compile(program, kernel)
-    program.compiled[name] = made
+    made = _compile(program, kernel, checked=checked)
+    program.compiled[_variant(name, checked=checked)] = made
     return made
 
 
-def _compile(program: Program, kernel: Kernel) -> CompiledKernel:
+def _variant(name: str, *, checked: bool) -> str:
+    return f"{name} (checked)" if checked else name
+
+
+def _compile(program: Program, kernel: Kernel, *, checked: bool) -> CompiledKernel:
     from llvmlite import binding as llvm
 
     from kernprof.sim.flow import blocks
 
     store = open_cache("simulator")
-    key = hashlib.sha256(f"{program.digest} {kernel.name} {_version()}".encode()).hexdigest()
+    variant = _variant(kernel.name, checked=checked)
+    key = hashlib.sha256(f"{program.digest} {variant} {_version()}".encode()).hexdigest()
     entry = store.get(key)
     if entry is None:
-        entry = _build(kernel)
+        entry = _build(kernel, checked=checked)
         store.put(key, entry)
     size = int.from_bytes(entry[:_HEAD_BYTES], "little")
     head = json.loads(entry[_HEAD_BYTES : _HEAD_BYTES + size])
@@ -125,11 +132,12 @@ def _compile(program: Program, kernel: Kernel) -> CompiledKernel:
     return CompiledKernel(kernel, translation, run, engine)
 
 
-def _build(kernel: Kernel) -> bytes:
+def _build(kernel: Kernel, *, checked: bool) -> bytes:
     """Translate and optimise; returns the refused instructions as JSON, then the object file."""
     from llvmlite import binding as llvm
     from llvmlite import ir
 
+    from kernprof.sim.checking import CheckedHelpers
     from kernprof.sim.memory import Helpers
     from kernprof.sim.schedule import add_runner
     from kernprof.sim.stack import StackTranslator
@@ -138,7 +146,7 @@ def _build(kernel: Kernel) -> bytes:
     machine = _machine()
     module = ir.Module(name="kernel")
     module.triple = machine.triple
-    helpers = Helpers(module)
+    helpers = CheckedHelpers(module, lockstep=kernel.sm < 70) if checked else Helpers(module)
     # Volta gave lanes their own places; before, a warp had one stack.
     kind = StackTranslator if kernel.sm < 70 else Translator
     translation = kind(module, helpers, kernel).run()

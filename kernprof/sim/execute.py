@@ -10,12 +10,13 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from kernprof.errors import ShapeError, UsageError
+from kernprof.sim.check import ENDING, CheckReport, Extent, make_report
 from kernprof.sim.engine import CompiledKernel, compile_kernel
 from kernprof.sim.faults import fault_error
 from kernprof.sim.layout import (
@@ -28,6 +29,7 @@ from kernprof.sim.layout import (
 )
 from kernprof.sim.program import Kernel, Program
 from kernprof.sim.recording import Trace, TraceBudget, record
+from kernprof.sim.shadow import Shadow
 from kernprof.sim.site import launch_constants
 
 _FIRST_ADDRESS = 0x7F00_0000_0000
@@ -78,6 +80,8 @@ class Execution:
         What a reader of the counts must know.
     trace
         What the first blocks' warps did, where it was asked for.
+    check
+        What a checked run found; None of a plain run.
     """
 
     program: Program
@@ -99,6 +103,7 @@ class Execution:
     globals: Mapping[str, bytes]
     notes: tuple[str, ...] = ()
     trace: Trace | None = None
+    check: CheckReport | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +114,7 @@ class _Memory:
     count: int
     banks: tuple[np.ndarray | None, ...]
     globals: Mapping[int, np.ndarray]
+    extents: tuple[Extent, ...]
     keep: tuple[object, ...]
 
 
@@ -122,6 +128,8 @@ def run(
     dynamic_shared: int = 0,
     workers: int | None = None,
     trace: TraceBudget | None = None,
+    check: bool = False,
+    undefined: Collection[int] = (),
 ) -> Execution:
     """Execute a kernel launch.
 
@@ -142,6 +150,11 @@ def run(
         runs on one, so that results and counts can be repeated.
     trace
         Trace the first blocks for the timing model, about so much.
+    check
+        Look for defects, and report them in the result instead of stopping at the first: see
+        :mod:`kernprof.sim.check`. Runs on one host thread, so that findings can be repeated.
+    undefined
+        With ``check``: positions in ``args`` of arrays whose content counts as not written yet.
 
     Raises
     ------
@@ -153,7 +166,9 @@ def run(
         The kernel accessed memory that it must not, or can't go on.
     """
     _check_arguments(program.kernel(kernel), args)
-    compiled = compile_kernel(program, kernel)
+    if check and trace is not None:
+        raise UsageError("a checked run can't be traced; run it once for each")
+    compiled = compile_kernel(program, kernel, checked=check)
     grid3 = _extent(grid, "grid")
     block3 = _extent(block, "block")
     _check_limits(compiled.kernel, block3, dynamic_shared)
@@ -161,13 +176,16 @@ def run(
     count = workers if workers is not None else os.cpu_count() or 1
     if count < 1:
         raise UsageError(f"workers is {count}, expected 1 or more")
-    if _has_global_atomics(compiled.kernel):
+    if check or _has_global_atomics(compiled.kernel):
         count = 1
     blocks = grid3[0] * grid3[1] * grid3[2]
     states = [
         _Worker(compiled, memory, grid3, block3, dynamic_shared)
         for _ in range(min(count, -(-blocks // _CHUNK_BLOCKS)))
     ]
+    shadow = None
+    if check:
+        shadow = _shadow(states[0], memory, args, undefined)
     traced = None
     if trace is not None:
         first = states[0]
@@ -175,10 +193,36 @@ def run(
     if not any(s.context.fault_kind for s in states):
         _drive(compiled, states, traced.blocks if traced else 0, blocks)
     for state in states:
-        if state.context.fault_kind:
+        if state.context.fault_kind and not (check and state.context.fault_kind in ENDING):
             raise fault_error(compiled, state.context, block3)
     made = _execution(compiled, states, memory, program, grid3, block3, dynamic_shared)
-    return replace(made, trace=traced)
+    if shadow is None:
+        return replace(made, trace=traced)
+    state = states[0]
+    found = make_report(compiled.kernel, shadow, state.context, state.warps, memory.extents, block3)
+    return replace(made, check=found)
+
+
+def _shadow(
+    worker: _Worker, memory: _Memory, args: Sequence[Argument], undefined: Collection[int]
+) -> Shadow:
+    """Give a worker what a checked build needs."""
+    hosts = set()
+    for position in undefined:
+        argument = args[position] if 0 <= position < len(args) else None
+        if not isinstance(argument, np.ndarray) or not argument.ndim:
+            raise UsageError(f"undefined: argument {position} is no array")
+        hosts.add(argument.ctypes.data)
+    written = [
+        np.zeros(memory.allocations[i].size, np.uint8)
+        if memory.allocations[i].host in hosts
+        else None
+        for i in range(memory.count)
+    ]
+    context = worker.context
+    shadow = Shadow(context.shared_bytes, worker.local.nbytes, context.warp_count, written)
+    context.check = shadow.address
+    return shadow
 
 
 def _extent(value: Sequence[int] | int, what: str) -> tuple[int, int, int]:
@@ -232,7 +276,9 @@ def _memory(
     address = _FIRST_ADDRESS
     keep: list[object] = []
 
-    def place(array: np.ndarray) -> int:
+    names: dict[int, str] = {}
+
+    def place(array: np.ndarray, name: str) -> int:
         nonlocal address
         key = (array.ctypes.data, array.nbytes)
         if key in known:
@@ -246,6 +292,7 @@ def _memory(
         base = address
         entries.append((base, array.nbytes, array.ctypes.data, bool(array.flags.writeable)))
         known[key] = base
+        names[base] = name
         address = -(-(base + array.nbytes + _GAP_BYTES) // _ALIGNMENT) * _ALIGNMENT
         keep.append(array)
         return base
@@ -255,7 +302,7 @@ def _memory(
         for index, content in program.image.globals_bytes.items()
         if content
     }
-    section_base = {index: place(array) for index, array in sections.items()}
+    section_base = {index: place(array, "global variables") for index, array in sections.items()}
     banks = {number: bytearray(content) for number, content in image.constants.items()}
     ends = [image.parameter_base + p.offset_bytes + p.size_bytes for p in image.parameters]
     first = banks.setdefault(0, bytearray())
@@ -286,7 +333,13 @@ def _memory(
     arrays = tuple(
         np.frombuffer(bytes(banks[n]), np.uint8) if banks.get(n) else None for n in range(BANKS)
     )
-    return _Memory(table, len(entries), arrays, sections, tuple(keep))
+    variables = [
+        Extent(section_base[s.section] + s.value, s.size_bytes, s.name)
+        for s in program.image.global_symbols
+        if s.section in section_base
+    ]
+    extents = [Extent(base, size, names[base]) for base, size, _, _ in entries]
+    return _Memory(table, len(entries), arrays, sections, (*variables, *extents), tuple(keep))
 
 
 def _pack(kernel: str, ordinal: int, size: int, argument: Argument, place: object) -> bytes:
@@ -298,7 +351,7 @@ def _pack(kernel: str, ordinal: int, size: int, argument: Argument, place: objec
         if not argument.flags.c_contiguous:
             raise UsageError(f"{what} is not C-contiguous; pass numpy.ascontiguousarray of it")
         assert callable(place)
-        address: int = place(argument)
+        address: int = place(argument, f"argument {ordinal}")
         return address.to_bytes(8, "little")
     if isinstance(argument, (np.generic, np.ndarray)):
         packed = argument.tobytes()

@@ -91,6 +91,7 @@ class Context(ctypes.Structure):
         ("fuel", ctypes.c_uint64),
         ("trace_table", ctypes.c_uint64),
         ("trace", ctypes.c_uint64),
+        ("check", ctypes.c_uint64),
     )
 
 

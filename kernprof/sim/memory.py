@@ -39,6 +39,8 @@ class Helpers:
         Receives the functions.
     """
 
+    checked = False
+
     def __init__(self, module: ir.Module) -> None:
         self.module = module
 

@@ -11,7 +11,7 @@ from kernprof.sim.access import access
 from kernprof.sim.atomics import OPERATIONS, atomic
 from kernprof.sim.irkit import I32, I64, PTR, Value, vector
 from kernprof.sim.layout import WARP_SIZE, Context, FaultKind, offset_of
-from kernprof.sim.memory import GLOBAL, LANES32, LANES64, LOCAL, SHARED
+from kernprof.sim.memory import GLOBAL, LANES32, LANES64, LOCAL, SHARED, each_lane
 from kernprof.sim.operands import RZ, URZ, Address, Constant, Register
 from kernprof.sim.ops_integer import Semantics
 from kernprof.sim.site import Refused, Site, check_launch_constant
@@ -81,9 +81,11 @@ def loader(space: str) -> Semantics:
         size = _SIZES[kind]
         helper = access(site.helpers, space, size, store=False, signed=kind[0] == "S")
         data = data_slot(site)
-        if size < 4:
-            # Lanes that are off are never written: the slot must hold something defined.
-            site.kit.store(site.kit.const(LANES32, 0), data, align=64)
+        if size < 4 or site.helpers.checked:
+            # Lanes that are off, or go wrong in a checked run, are never written: the slot must
+            # hold something defined.
+            for word in range(max(1, size // 4)):
+                site.kit.store(site.kit.const(LANES32, 0), data, 128 * word, align=64)
         site.helpers.call(site.kit, helper, site.context, _index(site), address, site.on, data)
         for word in range(max(1, size // 4)):
             found = site.kit.load(LANES32, data, 128 * word, align=64)
@@ -148,8 +150,8 @@ def _indexed_constant(site: Site, target: Register, operand: Constant, words: in
     extent = kit.load(I64, site.context, offset_of(Context, "bank_bytes", operand.bank), align=8)
     end = offset.zext(I64) + 4 * words
     bad = end.ugt(extent.splat(WARP_SIZE)).mask_bits() & site.on
-    with kit.when(bad.ne(0), likely=False):
-        lane = kit.cttz(bad)
+    # A plain run stops at the first lane, a checked one notes all.
+    with kit.when(bad.ne(0), likely=False), each_lane(kit, bad) as lane:
         site.helpers.call(
             kit,
             site.helpers.fault(),

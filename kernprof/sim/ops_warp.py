@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from kernprof.sim.checking import CheckedHelpers, meet
 from kernprof.sim.irkit import I32, I64, Value
 from kernprof.sim.layout import WARP_SIZE, Context, Warp, offset_of
 from kernprof.sim.memory import FULL, LANES32, each_lane
@@ -221,6 +222,13 @@ def no_effect(site: Site) -> None:
     site.modifiers.left.clear()
 
 
+def no_operation(site: Site) -> None:
+    """NOP: what ptxas leaves of a ``__syncwarp()`` over lanes that are together anyway."""
+    if isinstance(site.helpers, CheckedHelpers):
+        meet(site.kit, site.helpers, site.context, site.on)
+    no_effect(site)
+
+
 WARP: Mapping[str, Semantics] = MappingProxyType(
     {
         "S2R": special,
@@ -232,7 +240,7 @@ WARP: Mapping[str, Semantics] = MappingProxyType(
         "MATCH": match,
         "REDUX": reduce_warp,
         "R2UR": to_uniform,
-        "NOP": no_effect,
+        "NOP": no_operation,
         "MEMBAR": no_effect,
         "ERRBAR": no_effect,
         "CCTL": no_effect,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from llvmlite import ir
 
+from kernprof.sim.checking import CheckedHelpers, enter_block, look_at_barrier, next_epoch
 from kernprof.sim.irkit import I8, I32, I64, PTR, Kit, Value
 from kernprof.sim.layout import (
     WARP_SIZE,
@@ -67,6 +68,8 @@ class _Runner:
         local = self._context("local_bytes") * WARP_SIZE * warp_count
         self._clear(self._context("local", kind=PTR), local)
         self._clear(warps, stride * warp_count)
+        if isinstance(self.helpers, CheckedHelpers):
+            enter_block(kit, self.context, local, warp_count)
         block_x = self._context("block_size", 0, I32)
         block_y = self._context("block_size", 1, I32)
         block_z = self._context("block_size", 2, I32)
@@ -153,6 +156,9 @@ class _Runner:
 
     def _open_barrier(self, warps: Value, stride: Value, warp_count: Value) -> None:
         kit = self.kit
+        if isinstance(self.helpers, CheckedHelpers):
+            look_at_barrier(kit, self.helpers, self.context, warps, stride, warp_count)
+            next_epoch(kit, self.context)
         with kit.count(warp_count) as index:
             warp = kit.address(warps, index * stride)
             state = offset_of(Warp, "state")

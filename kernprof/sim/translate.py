@@ -19,6 +19,7 @@ from types import MappingProxyType
 from llvmlite import ir
 
 from kernprof.errors import CubinError
+from kernprof.sim.checking import CheckedHelpers, meet
 from kernprof.sim.flow import ENDING, Block, blocks, call_target
 from kernprof.sim.irkit import I32, I64, PTR, Kit, Value
 from kernprof.sim.layout import (
@@ -423,6 +424,9 @@ class Translator:
         kit.store(waiting & ~free, self.warp, at)
         held, came = self._get("sync_mask"), self._get("sync_waiting")
         done = (held & ~came).eq(0)
+        if isinstance(self.helpers, CheckedHelpers):
+            with self.kit.when(done & came.ne(0)):
+                meet(self.kit, self.helpers, self.context, came)
         lanes = lanes | done.where(came, kit.i32(0))
         self._set("sync_waiting", done.where(kit.i32(0), came))
         self._set("ready", self._get("ready") | lanes)
@@ -522,6 +526,8 @@ class Translator:
         together, apart = kit.block("together"), kit.block("apart")
         kit.branch((wanted & ~site.active).eq(0), together, apart)
         kit.at_end(together)
+        if isinstance(self.helpers, CheckedHelpers):
+            meet(kit, self.helpers, self.context, site.active)
         self._go(after)
         kit.at_end(apart)
         came = self._get("sync_waiting")
