@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _MAX_EXTENT = 2**31 - 1
 _MAX_SMS = 1024
+_FOUND = 3
 _MIN_FACTOR, _MAX_FACTOR = 0.01, 1000.0
 
 
@@ -86,6 +87,14 @@ def predict(
         list[str] | None, typer.Option(help="Save an array afterwards: A=FILE.npy.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Start of the random numbers.")] = 0,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check",
+            help="Look for accesses out of bounds, uninitialised reads, races and bad barriers; "
+            "exit code 3 when something is found. Not timed.",
+        ),
+    ] = False,
     lines: Annotated[bool, typer.Option("--lines", help="Also counts per source line.")] = False,
     fmt: FormatOption = Format.TABLE,
     output: OutputOption = None,
@@ -114,6 +123,8 @@ def predict(
             options=[f"--std={std}"] if std else (),
             clock_mhz=clock,
             what_if=changed,
+            check=check,
+            undefined=[s.name for s in specs if check and s.content == "undefined"],
         )
         for name in names
     ]
@@ -122,6 +133,8 @@ def predict(
         write([one.profile for one in done], output, embed_source=embed_source)
         return
     emit(_render(done, fmt, output, lines=lines), output)
+    if any(one.check is not None and one.check.findings for one in done):
+        raise typer.Exit(_FOUND)
 
 
 def _what_if(texts: Sequence[str]) -> WhatIf:
@@ -206,6 +219,8 @@ def _render(every: Sequence[Prediction], fmt: Format, output: Path | None, *, li
     by_line = view.line_table(done.execution) if lines else None
     if fmt is Format.JSON:
         document = profiles_document(analyses)
+        if done.check is not None:
+            document["check"] = view.check_record(done.check)
         if done.agreement:
             document["agreement"] = view.agreement_record(done.agreement)
         if by_line is not None:
@@ -220,6 +235,8 @@ def _render(every: Sequence[Prediction], fmt: Format, output: Path | None, *, li
             tables.insert(0, view.beside_table(done.profile, done.reference))
     if by_line is not None:
         tables.append(by_line)
+    if done.check is not None:
+        tables = [view.check_table(one.check) for one in every if one.check is not None]
     if fmt is Format.CSV:
         return to_csv(tables[-1])
     if fmt is Format.MD:

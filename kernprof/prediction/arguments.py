@@ -19,10 +19,10 @@ DTYPES = (
     "float16", "float32", "float64", "int8", "int16", "int32", "int64",
     "uint8", "uint16", "uint32", "uint64", "bool",
 )  # fmt: skip
-FILLS = ("random", "zeros", "ones", "arange")
+FILLS = ("random", "zeros", "ones", "arange", "undefined")
 FORMS = (
-    "NAME=DTYPE[SHAPE]:random|zeros|ones|arange|FILE.npy, NAME=DTYPE:VALUE, NAME=@ARRAY or "
-    "NAME=bytes:HEX"
+    "NAME=DTYPE[SHAPE]:random|zeros|ones|arange|undefined|FILE.npy, NAME=DTYPE:VALUE, "
+    "NAME=@ARRAY or NAME=bytes:HEX"
 )
 MAX_BYTES = 1 << 36
 """Of all arrays together: more is taken for a slip."""
@@ -91,7 +91,7 @@ def build(specs: Sequence[Spec], *, seed: int = 0) -> Mapping[str, Argument]:
     """Make the values, by name in the given order.
 
     ``random`` gives floating-point numbers uniform in [0, 1) and integers uniform in [0, 100), from
-    one generator that ``seed`` starts.
+    one generator that ``seed`` starts; ``undefined`` zeros that a checked run takes as not written.
 
     Raises
     ------
@@ -158,7 +158,7 @@ def _array(spec: Spec, shape: tuple[int, ...], generator: np.random.Generator) -
     import numpy as np
 
     kind = np.dtype(spec.dtype)
-    if spec.content == "zeros":
+    if spec.content in ("zeros", "undefined"):
         return np.zeros(shape, kind)
     if spec.content == "ones":
         return np.ones(shape, kind)

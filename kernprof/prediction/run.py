@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from kernprof.devices import Device
+    from kernprof.sim.check import CheckReport
     from kernprof.sim.execute import Argument, Execution
     from kernprof.sim.recording import TraceBudget
     from kernprof.timing import Timing, WhatIf
@@ -46,6 +47,8 @@ class Prediction:
         Why it is not, and what would change that; empty where it is.
     reference
         The report's own profile of the launch, or None.
+    check
+        Defects found, where that was asked for.
     """
 
     profile: KernelProfile
@@ -55,6 +58,7 @@ class Prediction:
     timing: Timing | None = None
     untimed: str = ""
     reference: KernelProfile | None = None
+    check: CheckReport | None = None
 
 
 def predict(
@@ -73,6 +77,8 @@ def predict(
     workers: int | None = None,
     clock_mhz: float | None = None,
     what_if: WhatIf | None = None,
+    check: bool = False,
+    undefined: Collection[str] = (),
 ) -> Prediction:
     """Execute a kernel's machine code, count what it does and predict its time.
 
@@ -97,6 +103,11 @@ def predict(
         SM clock to predict for; by default that of the report, or the GPU's base clock.
     what_if
         Changes to the GPU that time is predicted for.
+    check
+        Look for defects: accesses out of bounds, uninitialised reads, races, barriers that not all
+        reach. Such a run is slower and time is not predicted from it.
+    undefined
+        With ``check``: names of arrays whose content counts as not written yet.
 
     Raises
     ------
@@ -124,6 +135,8 @@ def predict(
         workers=workers,
         clock_mhz=clock_mhz,
         what_if=what_if,
+        check=check,
+        undefined=undefined,
     )
 
 
@@ -137,6 +150,8 @@ def execute(
     workers: int | None = None,
     clock_mhz: float | None = None,
     what_if: WhatIf | None = None,
+    check: bool = False,
+    undefined: Collection[str] = (),
 ) -> Prediction:
     """Run a subject; see :func:`predict`.
 
@@ -152,7 +167,11 @@ def execute(
     if dynamic_shared is None:
         dynamic_shared = subject.dynamic_shared_bytes or 0
     block3 = _extent("block", block, subject.block)
+    if undefined and not check:
+        raise UsageError("undefined arrays are told apart by a checked run only; add check")
     budget, untimed = _budget(subject, block3, dynamic_shared)
+    if check:
+        budget, untimed = None, "a checked run is not timed; leave --check out"
     done = sim.run(
         subject.program,
         subject.symbol,
@@ -162,6 +181,8 @@ def execute(
         dynamic_shared=dynamic_shared,
         workers=workers,
         trace=budget,
+        check=check,
+        undefined=[n for n, name in enumerate(args) if name in set(undefined)],
     )
     full = demangle(subject.symbol)
     exact = replace(
@@ -182,6 +203,7 @@ def execute(
         timing=timing,
         untimed=untimed,
         reference=reference,
+        check=done.check,
     )
 
 

@@ -12,6 +12,7 @@ from kernprof.view.table import Cell, Table
 
 if TYPE_CHECKING:
     from kernprof.prediction.run import Prediction
+    from kernprof.sim.check import CheckReport, Place
     from kernprof.sim.execute import Execution
 
 _COUNTED = (
@@ -161,3 +162,66 @@ def line_table(execution: Execution) -> Table:
         rows,
         ("Predicted: counted while the machine code ran.",),
     )
+
+
+def check_table(report: CheckReport) -> Table:
+    """Return what a checked run found, one row a defect."""
+    rows: list[list[Cell]] = [
+        [
+            str(f.kind),
+            f.where or None,
+            _index(f.thread),
+            _index(f.block),
+            str(f.place),
+            f.occurrences,
+            None if f.other_place is None else f"{_index(f.other_thread)} {f.other_place}",
+        ]
+        for f in report.findings
+    ]
+    columns = ("Defect", "Memory", "Thread", "Block", "Instruction", "Lanes", "Other access")
+    notes = ["No defect found."] if not rows else []
+    if report.lost:
+        notes.append(f"{report.lost:,} further occurrences could not be kept.")
+    if not report.complete:
+        notes.append("The launch could not be run to its end.")
+    return Table("Check", columns, rows, tuple(notes))
+
+
+def check_record(report: CheckReport) -> dict[str, Any]:
+    """Return the same as plain data."""
+    return {
+        "clean": report.clean,
+        "complete": report.complete,
+        "lost": report.lost,
+        "findings": [
+            {
+                "kind": str(f.kind),
+                "message": f.message,
+                "space": f.space or None,
+                "address": f.address,
+                "size_bytes": f.size_bytes,
+                "array": f.array,
+                "offset_bytes": f.offset_bytes,
+                "thread": list(f.thread),
+                "block": list(f.block),
+                "instruction": _place(f.place),
+                "occurrences": f.occurrences,
+                "other_thread": None if f.other_thread is None else list(f.other_thread),
+                "other_instruction": None if f.other_place is None else _place(f.other_place),
+            }
+            for f in report.findings
+        ],
+    }
+
+
+def _place(place: Place) -> dict[str, Any]:
+    return {
+        "text": place.text,
+        "offset": place.offset,
+        "file": place.source.file if place.source else None,
+        "line": place.source.line if place.source else None,
+    }
+
+
+def _index(index: tuple[int, int, int] | None) -> str:
+    return "" if index is None else ",".join(str(n) for n in index)

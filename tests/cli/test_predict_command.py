@@ -124,3 +124,41 @@ def test_what_if_and_clock_change_the_time(command: list[str], capsys) -> None:
 def test_what_if_refuses_what_it_does_not_know(command: list[str], text: str, capsys) -> None:
     assert main([*command, "--what-if", text]) == 2
     assert "expected caches=off" in capsys.readouterr().err
+
+
+RACY = """
+extern "C" __global__ void reverse(const float* x, float* y, int n) {
+  __shared__ float s[256];
+  int i = blockIdx.x * 256 + threadIdx.x;
+  s[threadIdx.x] = x[i];
+  y[i] = s[255 - threadIdx.x];
+}
+"""
+
+
+def test_check_finds_defects_and_says_so_by_its_exit_code(tmp_path: Path, capsys) -> None:
+    path = tmp_path / "racy.cu"
+    path.write_text(RACY)
+    arrays = ["--arg", "x=float32[1000]:random", "--arg", "y=float32[1024]:zeros"]
+    command = ["predict", str(path), "--gpu", "a100", "--grid", "4", "--block", "256", *arrays]
+    command += ["--arg", "n=int32:1000", "--check"]
+    assert main([*command, "--format", "json"]) == 3
+    check = json.loads(capsys.readouterr().out)["check"]
+    assert not check["clean"]
+    found = {f["kind"]: f for f in check["findings"]}
+    assert found["out of bounds"]["instruction"]["line"] == 5
+    assert found["out of bounds"]["thread"] == [232, 0, 0]
+    assert found["out of bounds"]["block"] == [3, 0, 0]
+    assert found["race"]["space"] == "shared"
+    assert main(command) == 3
+    assert "out of bounds" in capsys.readouterr().out
+    unread = [a.replace("x=float32[1000]:random", "x=float32[1024]:undefined") for a in command]
+    assert main([*unread, "--format", "json"]) == 3
+    kinds = {f["kind"] for f in json.loads(capsys.readouterr().out)["check"]["findings"]}
+    assert "uninitialised read" in kinds
+    path.write_text(RACY.replace("  y[i]", "  __syncthreads();\n  y[i]"))
+    clean = [a.replace("[1000]", "[1024]") for a in command]
+    assert main(clean) == 0
+    out = capsys.readouterr().out
+    assert "No defect found." in out
+    assert "not timed" in out
