@@ -6,7 +6,7 @@ RUN    := $(VENV)/.installed-run
 DEV    := $(VENV)/.installed-dev
 META   := pyproject.toml setup.py $(wildcard kernprof/timing/core/*)
 
-.PHONY: demo test lint format types bench validate docs clean
+.PHONY: demo test lint format types bench validate validate-code docs clean
 
 demo: $(RUN)
 	@$(BIN)/kernprof stalls traces/paper-table5-p100.nvprof.csv
@@ -38,6 +38,10 @@ bench: $(DEV)
 validate: $(DEV)
 	@test -n "$(REPORTS)" || { echo "make validate REPORTS=FOLDER: the reports of validation/cases.toml"; exit 2; }
 	$(BIN)/python -m validation "$(REPORTS)" -o docs/accuracy.md
+
+# Long runs: thousands of generated programs and damaged cubins in the simulator.
+validate-code: $(DEV)
+	$(BIN)/python -m pytest -n auto -m validate $(PYTEST_ARGS)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

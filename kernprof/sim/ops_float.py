@@ -9,11 +9,13 @@ from hardware in the last bits.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from kernprof.sim.irkit import F16, F32, F64, I16, I32, I64, Value, mangled, vector
-from kernprof.sim.operands import Immediate, Register
+from kernprof.sim.irkit import F16, F32, F64, I8, I16, I32, I64, Value, mangled, vector
+from kernprof.sim.operands import Immediate, Operand, Register
+from kernprof.sim.ops_half import HALF, narrow_double, narrow_single, widen
 from kernprof.sim.ops_integer import Semantics, combine
 from kernprof.sim.rounding import directed
 from kernprof.sim.site import Refused, Site
@@ -113,8 +115,33 @@ def relation(how: str, a: Value, b: Value) -> Value:
     return a.fcmp("o" + how.lower(), b)
 
 
+def _choose(site: Site, *, least: bool) -> None:
+    """DSETP.MIN and .MAX: whether the first of two is the result, and whether that is NaN.
+
+    Compilers build ``fmin`` of these two predicates: the first one selects, the second one, which
+    can hold only where both operands are NaN, makes the NaN quiet. So both follow from what PTX
+    says of ``min.f64``: a number beats NaN, -0 is smaller than +0.
+    """
+    first, second = site.next_predicate(), site.next_predicate()
+    a, b = site.float64(site.next()), site.float64(site.next())
+    other = site.next_predicate()
+    if not other.is_true or other.negate:
+        raise Refused("a choice that is joined with a predicate")
+    sign = a.as_float(I64).compare("<", b.as_float(I64), signed=True)
+    less = a.fcmp("oeq", b).where(sign, a.fcmp("olt", b))
+    both_numbers = a.fcmp("ord", b)
+    smaller = both_numbers & (less if least else ~less)
+    a_nan, b_nan = a.fcmp("uno", a), b.fcmp("uno", b)
+    site.write_condition(first, smaller | (b_nan & ~a_nan))
+    site.write_condition(second, a_nan & b_nan)
+
+
 def _set_predicate(site: Site, *, double: bool) -> None:
     mods = site.modifiers
+    if double and (way := mods.one_of(("MIN", "MAX"), "")):
+        mods.one_of(("AND",))
+        _choose(site, least=way == "MIN")
+        return
     ftz = mods.take("FTZ")
     how = mods.one_of((*_COMPARISONS, "NUM", "NAN", "F", "T"))
     join = mods.one_of(("AND", "OR", "XOR"))
@@ -278,14 +305,13 @@ def float_to_integer(site: Site) -> None:
     source = next((m for m in names if m in _FLOATS), "F32")
     target = site.next_register()
     operand = site.next()
-    if source == "F16" or _INTEGERS[integer] < 32:
-        raise Refused(f"conversion from {source} to {integer} is not known")
-    value = site.float64(operand) if source == "F64" else site.float32(operand)
+    value = _source(site, operand, source)
     if ftz and source == "F32":
         value = flush(value)
     how = {"TRUNC": "trunc", "FLOOR": "floor", "CEIL": "ceil", "RN": "roundeven"}[rounding]
     value = site.kit.intrinsic(how, value)
-    element = I64 if _INTEGERS[integer] == 64 else I32
+    width = _INTEGERS[integer]
+    element = {8: I8, 16: I16, 32: I32, 64: I64}[width]
     kind = vector(element, site.lanes)
     name = "fptoui" if integer[0] == "U" else "fptosi"
     result = site.kit.call(f"llvm.{name}.sat.{mangled(kind)}.{mangled(value.type)}", kind, value)
@@ -293,7 +319,22 @@ def float_to_integer(site: Site) -> None:
         lowest = site.kit.const(kind, 1 << 63)
         site.write64(target, value.fcmp("uno", value).where(lowest, result))
     else:
-        site.write(target, result)
+        # Narrow results fill the register with their sign or with zeros (PTX ISA, cvt).
+        site.write(target, result.extend(I32, signed=integer[0] == "S"))
+
+
+def _source(site: Site, operand: Operand, kind: str) -> Value:
+    """Read a float of one of three precisions; halves come as singles."""
+    if kind == "F16":
+        half = 0
+        if isinstance(operand, Register) and operand.modifiers:
+            half = {"H0": 0, "H0_H0": 0, "H1": 1, "H1_H1": 1}.get(operand.modifiers[0], -1)
+            operand = replace(operand, modifiers=operand.modifiers[1:])
+        if half < 0 or (isinstance(operand, Register) and operand.absolute):
+            raise Refused("this form of a half operand is not known")
+        word = site.raw(operand) >> (16 * half)
+        return widen(site._signed(operand, word, 0x8000) & 0xFFFF, HALF)
+    return site.float64(operand) if kind == "F64" else site.float32(operand)
 
 
 def integer_to_float(site: Site) -> None:
@@ -308,9 +349,10 @@ def integer_to_float(site: Site) -> None:
     operand = site.next()
     signed = integer[0] == "S"
     width = _INTEGERS[integer]
-    if result_kind == "F16":
-        raise Refused(f"conversion from {integer} to F16 is not known")
     if width == 64:
+        if isinstance(operand, Immediate) and site.immediate(operand) >> 31:
+            # Compilers print -2^63 as -0x80000000: which half this is has no public description.
+            raise Refused("a 64-bit constant with its upper bit set")
         value = site.int64(operand)
     else:
         if width < 32:
@@ -325,6 +367,16 @@ def integer_to_float(site: Site) -> None:
             value = site.int32(operand)
         value = value.extend(I64, signed=signed)
         signed = True
+    if result_kind == "F16":
+        if mode != "RN":
+            raise Refused(f"an integer as a half in rounding {mode}")
+        # Beyond 2^32 every number rounds to infinity: what is left is exact in double precision.
+        top = site.kit.const(value.type, 1 << 32)
+        value = value.compare(">", top, signed=signed).where(top, value)
+        if signed:
+            value = value.compare("<", top.neg(), signed=True).where(top.neg(), value)
+        site.write(target, narrow_double(value.convert("sitofp", F64), HALF))
+        return
     name = "sitofp" if signed else "uitofp"
     element = _FLOATS[result_kind]
     found = value.convert(name, element)
@@ -360,6 +412,23 @@ def _round_integer(site: Site, value: Value, near: Value, mode: str, *, signed: 
     return chosen.as_float(near.element)
 
 
+def _narrowed(value: Value, mode: str) -> Value:
+    """Round doubles to singles as told: the nearest one, moved if it lies on the wrong side."""
+    near = value.fptrunc(F32)
+    if mode == "RN":
+        return near
+    back, bits = near.fpext(F64), near.as_float(I32)
+    negative = value.as_float(I64).compare("<", 0, signed=True)
+    above, below = back.fcmp("ogt", value), back.fcmp("olt", value)
+    raised = below.where(negative.where(bits - 1, bits + 1), bits)
+    lowered = above.where(negative.where(bits + 1, bits - 1), bits)
+    if mode == "RP":
+        return raised.as_float(F32)
+    if mode == "RM":
+        return lowered.as_float(F32)
+    return negative.where(raised, lowered).as_float(F32)
+
+
 def float_to_float(site: Site) -> None:
     """F2F: between precisions; FRND: to a whole number."""
     mods = site.modifiers
@@ -372,9 +441,18 @@ def float_to_float(site: Site) -> None:
     to, source = (names * 2 or ["F32", "F32"])[:2]
     target = site.next_register()
     operand = site.next()
-    if "F16" in (to, source):
-        raise Refused("half precision in this conversion")
-    value = site.float64(operand) if source == "F64" else site.float32(operand)
+    value = _source(site, operand, source)
+    if to == "F16":
+        if whole or ftz or sat or source == to or (source == "F64" and rounding != "RN"):
+            raise Refused("this conversion to half precision")
+        if rounding not in ("RN", "RZ"):
+            raise Refused(f"narrowing in rounding {rounding}")
+        if source == "F64":
+            site.write(target, narrow_double(value, HALF))
+        else:
+            zero = rounding == "RZ"
+            site.write(target, narrow_single(value, HALF, toward_zero=zero))
+        return
     if ftz and source == "F32":
         value = flush(value)
     if whole:
@@ -383,9 +461,10 @@ def float_to_float(site: Site) -> None:
             raise Refused("this rounding of a whole number")
         value = site.kit.intrinsic(names_of[rounding], value)
     elif to != source:
-        if to == "F32" and rounding != "RN":
-            raise Refused(f"narrowing in rounding {rounding}")
-        value = value.fptrunc(F32) if to == "F32" else value.fpext(F64)
+        if source == "F64" and to == "F32":
+            value = _narrowed(value, rounding)
+        elif to == "F64":
+            value = value.fpext(F64)
     else:
         raise Refused("a conversion between equal precisions")
     if sat:
@@ -396,31 +475,6 @@ def float_to_float(site: Site) -> None:
         site.write_float64(target, value)
     else:
         site.write_float32(target, flush(value) if ftz else value)
-
-
-def half_fused(site: Site) -> None:
-    """HFMA2: only as the constant load that compilers make of it: -0 * 0 plus a pair."""
-    site.modifiers.drop(("MMA",))
-    target = site.next_register()
-    if len(site.operands) != 4:
-        raise Refused("half-precision arithmetic is not known")
-    factors = [site.next(), site.next()]
-    addends = [site.next(), site.next()]
-    zero = all(isinstance(f, Register) and f.is_zero for f in factors)
-    if not zero or not all(isinstance(a, Immediate) for a in addends):
-        raise Refused("half-precision arithmetic is not known")
-    # -0 + x = x for every x but -0, and the encoding holds x itself.
-    site.write(target, site.kit.const(site.word, site.instruction.immediate_bits))
-
-
-def pack_halves(site: Site) -> None:
-    """F2FP.PACK_AB: two singles rounded to a pair of halves, the first one above."""
-    site.modifiers.one_of(("PACK_AB",))
-    site.modifiers.drop(("F16", "F32"))
-    target = site.next_register()
-    a, b = site.float32(site.next()), site.float32(site.next())
-    high, low = (v.fptrunc(F16).as_float(I16).zext(I32) for v in (a, b))
-    site.write(target, low | high << 16)
 
 
 FLOAT: Mapping[str, Semantics] = MappingProxyType(
@@ -443,7 +497,5 @@ FLOAT: Mapping[str, Semantics] = MappingProxyType(
         "I2FP": integer_to_float,
         "F2F": float_to_float,
         "FRND": float_to_float,
-        "HFMA2": half_fused,
-        "F2FP": pack_halves,
     }
 )

@@ -391,6 +391,17 @@ def dot4(site: Site) -> None:
     site.write(target, total)
 
 
+def absolute_difference(site: Site) -> None:
+    """VABSDIFF: distance of two numbers, and an addend (PTX ISA, sad)."""
+    signed = not site.modifiers.take("U32")
+    if signed:
+        site.modifiers.drop(("S32",))
+    target = site.next_register()
+    a, b, addend = site.int32(site.next()), site.int32(site.next()), site.int32(site.next())
+    distance = a.compare("<", b, signed=signed).where(b - a, a - b)
+    site.write(target, distance + addend)
+
+
 def add_minimum_maximum(site: Site) -> None:
     """VIADDMNMX: a + b, then the smaller or larger of that and c."""
     signed = not site.modifiers.take("U32")
@@ -450,5 +461,6 @@ INTEGER: Mapping[str, Semantics] = MappingProxyType(
         "P2R": predicates_to_register,
         "R2P": register_to_predicates,
         "IDP": dot4,
+        "VABSDIFF": absolute_difference,
     }
 )

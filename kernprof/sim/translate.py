@@ -34,6 +34,7 @@ from kernprof.sim.layout import (
 from kernprof.sim.memory import FULL, LANES32, Helpers
 from kernprof.sim.operands import Immediate, Predicate, Register, Special
 from kernprof.sim.ops_float import FLOAT
+from kernprof.sim.ops_half import PAIRS
 from kernprof.sim.ops_integer import INTEGER, Semantics
 from kernprof.sim.ops_memory import MEMORY
 from kernprof.sim.ops_warp import WARP
@@ -41,7 +42,9 @@ from kernprof.sim.program import Instruction, Kernel, target_of
 from kernprof.sim.site import Refused, Site
 from kernprof.sim.tracing import note_block
 
-SEMANTICS: Mapping[str, Semantics] = MappingProxyType({**INTEGER, **FLOAT, **WARP, **MEMORY})
+SEMANTICS: Mapping[str, Semantics] = MappingProxyType(
+    {**INTEGER, **FLOAT, **PAIRS, **WARP, **MEMORY}
+)
 _FAULTING = frozenset(MEMORY)
 
 
