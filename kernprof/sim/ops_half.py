@@ -136,13 +136,6 @@ def pair_bits(site: Site) -> tuple[Value, Value]:
 
 
 def _pair(site: Site, kind: Format, *, ftz: bool) -> list[Value]:
-    operand = site.operands[0] if site.operands else None
-    if isinstance(operand, Register) and operand.modifiers == ("F32",):
-        if ftz or kind.brain:
-            raise Refused("this form of a single among halves")
-        site.next()
-        value = site.float32(replace(operand, modifiers=())).fpext(F64)
-        return [value, value]
     found = []
     for bits in pair_bits(site):
         if ftz:
@@ -194,10 +187,26 @@ def _clamped(site: Site, bits: Value, kind: Format, *, sat: bool, relu: bool) ->
     return bits
 
 
+def _cut(site: Site, source: Register) -> None:
+    """HADD2 of a single and -0: what compilers make of PTX ``cvt.rz.f16.f32`` on sm_70 and 75."""
+    target = site.next_register()
+    site.next()
+    zero = site.next()
+    if not isinstance(zero, Register) or not zero.is_zero or not zero.negate:
+        raise Refused("a sum of a single and a half")
+    value = site.float32(replace(source, modifiers=()))
+    bits = narrow_single(value, HALF, toward_zero=True)
+    _write_pair(site, target, bits, bits)
+
+
 def add(site: Site) -> None:
     """HADD2; HADD2.F32 adds one half of each operand in single precision."""
     if not site.modifiers.take("F32"):
-        _arithmetic(site, "add", 2)
+        first = site.operands[1] if len(site.operands) == 3 else None
+        if isinstance(first, Register) and first.modifiers == ("F32",):
+            _cut(site, first)
+        else:
+            _arithmetic(site, "add", 2)
         return
     kind = take_format(site)
     target = site.next_register()
