@@ -43,6 +43,43 @@ def _arguments(item: Any, shape: Mapping[str, int]) -> list[Any]:
     return made
 
 
+_DIVERGENT = """
+extern "C" __global__ void collatz(int n, int* steps) {
+  int i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (i >= n) return;
+  unsigned v = i + 1;
+  int count = 0;
+  while (v != 1) { if (v & 1) v = 3 * v + 1; else v >>= 1; ++count; }
+  steps[i] = count;
+}
+"""
+_DIVERGENT_THREADS = 1 << 20
+
+
+def _divergent() -> tuple[int, int, float]:
+    """Return warp and thread instructions of a loop that every lane leaves on its own, seconds."""
+    import numpy as np
+
+    from kernprof import sim
+    from kernprof.compile import compile_source
+    from kernprof.sim.engine import compile_kernel
+
+    program = sim.load(compile_source(_DIVERGENT, arch=ARCH).image)
+    compile_kernel(program, "collatz")
+    steps = np.zeros(_DIVERGENT_THREADS, np.int32)
+    started = time.perf_counter()
+    done = sim.run(
+        program,
+        "collatz",
+        _DIVERGENT_THREADS // 256,
+        256,
+        [np.int32(_DIVERGENT_THREADS), steps],
+        workers=1,
+    )
+    spent = time.perf_counter() - started
+    return int(done.executed.sum()), int(done.threads.sum()), spent
+
+
 def _measure(name: str, shape: Mapping[str, int]) -> tuple[int, float, float, float]:
     """Return warp instructions, seconds to compile, seconds on one core and on two."""
     from kernprof import sim
@@ -89,6 +126,13 @@ def main() -> bool:
             f"{name:<22}{executed / 1e6:>9.1f}{compiling:>11.2f}{speed / 1e6:>13.0f}"
             f"{one / two:>8.2f}x"
         )
+    executed, threads, spent = _divergent()
+    speed = executed / spent
+    good &= speed >= BAR_WARP_INSTRUCTIONS_PER_S
+    print(
+        f"{'collatz (divergent)':<22}{executed / 1e6:>9.1f}{'':>11}{speed / 1e6:>13.0f}"
+        f"   {threads / executed:.1f} lanes on"
+    )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"peak memory {peak:.0f} MB; bar {BAR_MEMORY_MB} MB")
     print(f"best gain of a second core {best_gain:.2f}; bar {BAR_SECOND_CORE}")
