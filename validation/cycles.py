@@ -127,7 +127,8 @@ def section(rows: Iterable[Timed]) -> list[str]:
         "is the part of stalled time that is put on another reason. Rules and numbers of the model",
         "were chosen with the launches marked *, and from the public tables that",
         "`kernprof/timing/data/machines.toml` names; from the others no number was set, though",
-        "some of them were run as the model grew.",
+        "some of them were run as the model grew, and two rules (second copies in the L2 of A100",
+        "and H100, write-backs of long launches) were added with `rms_norm_matrix_kernel` in view.",
         "",
         "| Launches | Number | Mean absolute error of cycles | Largest | Rank correlation | "
         "Top reason right | Mean distance of stalls |",
