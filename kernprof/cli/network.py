@@ -151,6 +151,9 @@ def network(
     if agreement is not None:
         last = tables[-1]
         tables[-1] = replace(last, notes=(*last.notes, agreement))
+    energies = view.energy_table(pairs)
+    if energies is not None:
+        tables.append(energies)
     if fmt is Format.MD:
         emit("\n".join(to_markdown(table) for table in tables), output)
         return

@@ -106,6 +106,10 @@ class Device:
         SM clocks; None where not known.
     dram_bandwidth_bytes_per_s, dram_bytes, l2_bytes
         Peak DRAM rate, DRAM size, L2 size; None where not known.
+    dram_kind
+        Kind of memory ("HBM2"); None where not known.
+    power_limit_w
+        The board's power limit in watts; None where not known.
     """
 
     key: str | None
@@ -117,6 +121,8 @@ class Device:
     dram_bandwidth_bytes_per_s: float | None = None
     dram_bytes: int | None = None
     l2_bytes: int | None = None
+    dram_kind: str | None = None
+    power_limit_w: float | None = None
 
     @property
     def gpu(self) -> Gpu:

@@ -82,6 +82,8 @@ def _boards() -> Mapping[str, Device]:
                 dram_bandwidth_bytes_per_s=row["dram_bandwidth_gb_per_s"] * 1e9,
                 dram_bytes=row["dram_gb"] * KIB**3,
                 l2_bytes=row["l2_kib"] * KIB,
+                dram_kind=row["dram_kind"],
+                power_limit_w=row["power_limit_w"],
             )
             for key, row in _document()["boards"].items()
         }

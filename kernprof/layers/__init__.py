@@ -1,6 +1,11 @@
 """A layer's launches on a GPU: what can be told without running them, and what simulating tells."""
 
-from kernprof.layers.network import FamilyTime, NetworkPrediction, predict_network
+from kernprof.layers.network import (
+    FamilyTime,
+    NetworkPrediction,
+    predict_network,
+    total_energy,
+)
 from kernprof.layers.predicted import PredictedLaunch, can_predict, predict_launches
 from kernprof.layers.static import StaticLaunch, profile_of, static_launches
 
@@ -14,4 +19,5 @@ __all__ = [
     "predict_network",
     "profile_of",
     "static_launches",
+    "total_energy",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from kernprof.devices.model import Device
 from kernprof.layers.predicted import PredictedLaunch, Progress, predict_launches
@@ -11,6 +12,9 @@ from kernprof.layers.static import static_launches
 from kernprof.lowering.lower import lower_network
 from kernprof.lowering.options import LoweringOptions
 from kernprof.networks.ir import Network
+
+if TYPE_CHECKING:
+    from kernprof.timing import Energy
 
 TIMED_INSTRUCTIONS = 1_000_000
 """Warp instructions of a launch that are simulated for time: networks have many launches."""
@@ -59,6 +63,8 @@ class NetworkPrediction:
         GPU time of all launches, gaps left out.
     stand_in_pct
         Share of the time in kernels that stand in for those of a closed library, 0-100.
+    energy
+        Energy of all launches; None where the board's numbers are not known.
     """
 
     network: str
@@ -67,6 +73,7 @@ class NetworkPrediction:
     families: tuple[FamilyTime, ...]
     time_ns: float
     stand_in_pct: float
+    energy: Energy | None
 
     @property
     def shares_pct(self) -> dict[str, float]:
@@ -123,7 +130,20 @@ def predict_network(
         families=tuple(sorted(families, key=lambda f: -f.time_ns)),
         time_ns=total,
         stand_in_pct=100 * stand_in / total if total else 0.0,
+        energy=total_energy(done),
     )
+
+
+def total_energy(launches: Sequence[PredictedLaunch]) -> Energy | None:
+    """Add up the energy of all launches, each times its count; None where one is not known."""
+    from kernprof.timing.energy import summed
+
+    parts = []
+    for p in launches:
+        if p.energy is None:
+            return None
+        parts.append(p.energy * p.static.launch.count)
+    return summed(parts)
 
 
 def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float | None:

@@ -18,7 +18,7 @@ from kernprof.profile import KernelProfile
 
 if TYPE_CHECKING:
     from kernprof.sim.program import Program
-    from kernprof.timing import Estimate, Timing
+    from kernprof.timing import Energy, Estimate, Timing
 
 TIMED_INSTRUCTIONS = 3_000_000
 """Warp instructions of a launch that are simulated for time; the rest is extrapolated."""
@@ -38,12 +38,15 @@ class PredictedLaunch:
         Its metrics; source ``predicted``.
     timing, cycles
         What the timing model found, and cycles of one launch.
+    energy
+        Energy of one launch; None where the board's numbers are not known.
     """
 
     static: StaticLaunch
     profile: KernelProfile
     timing: Timing
     cycles: Estimate
+    energy: Energy | None
 
     @property
     def time_ns(self) -> float | None:
@@ -129,7 +132,7 @@ def _predict(
 ) -> PredictedLaunch:
     from kernprof import sim
     from kernprof.sim.recording import TraceBudget
-    from kernprof.timing import estimate, simulate, timed
+    from kernprof.timing import estimate, launch_energy, simulate, timed
 
     item, geometry = static.kernel, static.geometry
     program = _program(item.file, source(item), device.arch.name)
@@ -150,6 +153,7 @@ def _predict(
         profile=replace(profile, family=item.family),
         timing=timing,
         cycles=estimate(timing),
+        energy=launch_energy(timing),
     )
 
 

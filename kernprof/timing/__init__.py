@@ -8,12 +8,25 @@ from kernprof._lazy import exports
 
 if TYPE_CHECKING:
     from kernprof.timing.counters import timed
+    from kernprof.timing.energy import Energy, launch_energy
     from kernprof.timing.extrapolate import Estimate, estimate
     from kernprof.timing.model import Timing, WhatIf, launch_occupancy, simulate
 
-__all__ = ["Estimate", "Timing", "WhatIf", "estimate", "launch_occupancy", "simulate", "timed"]
+__all__ = [
+    "Energy",
+    "Estimate",
+    "Timing",
+    "WhatIf",
+    "estimate",
+    "launch_energy",
+    "launch_occupancy",
+    "simulate",
+    "timed",
+]
 
 _HOMES = {
+    "Energy": "kernprof.timing.energy",
+    "launch_energy": "kernprof.timing.energy",
     "Estimate": "kernprof.timing.extrapolate",
     "estimate": "kernprof.timing.extrapolate",
     "launch_occupancy": "kernprof.timing.model",

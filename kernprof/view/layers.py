@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from kernprof.devices.model import Device
-from kernprof.layers import PredictedLaunch, StaticLaunch, profile_of
+from kernprof.layers import PredictedLaunch, StaticLaunch, profile_of, total_energy
 from kernprof.lowering.report import LayerReport
 from kernprof.stalls.analysis import analyse
 from kernprof.view.document import SCHEMA, profile_record
+from kernprof.view.energy import energy_note, energy_record, joules
 from kernprof.view.stalls import duration
 from kernprof.view.stalls import launch_table as table_v
 from kernprof.view.table import Cell, Table
@@ -92,6 +93,7 @@ def predicted_tables(predicted: Sequence[PredictedLaunch], device: Device) -> li
                 duration(p.profile.duration_ns),
                 duration(p.time_ns),
                 100 * (p.time_ns or 0.0) / total if total else None,
+                None if p.energy is None else joules(p.energy.total.mid * p.static.launch.count),
                 str(analysis.verdict.bound),
                 ", ".join(f"{name} {share:.0f}" for name, share in top),
             ]
@@ -105,6 +107,7 @@ def predicted_tables(predicted: Sequence[PredictedLaunch], device: Device) -> li
         "Time of one",
         "Time of all",
         "Share %",
+        "Energy",
         "Bound by",
         "Top stalls %",
     ]
@@ -115,6 +118,8 @@ def predicted_tables(predicted: Sequence[PredictedLaunch], device: Device) -> li
         + ", caches cold at each launch, gaps between launches left out. Warp instructions are "
         "exact; docs/accuracy.md has the error of cycles and stalls.",
     ]
+    if predicted:
+        notes.append(energy_note(total_energy(predicted), _no_energy(device)))
     if any(not p.timing.finished for p in predicted):
         notes.append("+- what extrapolating from the simulated part of a launch leaves open.")
     longest = {
@@ -125,10 +130,16 @@ def predicted_tables(predicted: Sequence[PredictedLaunch], device: Device) -> li
         for family in families
     }
     analyses = [analyse(p.profile) for p in longest.values()]
-    made = [Table("", columns, rows, notes, align="llrrrrrrll")]
+    made = [Table("", columns, rows, notes, align="llrrrrrrrll")]
     if analyses:
         made.append(table_v(analyses, top=3))
     return made
+
+
+def _no_energy(device: Device) -> str:
+    from kernprof.timing.energy import why_not
+
+    return why_not(device)
 
 
 def _sampled(p: PredictedLaunch) -> str:
@@ -154,6 +165,7 @@ def layer_document(
             whole = predicted[position].cycles
             record["cycles_range"] = [whole.low, whole.high]
             record["simulated_pct"] = whole.simulated_pct
+            record["energy_j"] = energy_record(predicted[position].energy)
         record["launch"] = {
             "direction": str(static.launch.direction),
             "purpose": str(static.launch.purpose),
@@ -228,6 +240,9 @@ def flat_table(
         "warp_instructions",
         "cycles",
         "time_ns",
+        "energy_j",
+        "energy_low_j",
+        "energy_high_j",
     ]
     rows: list[list[Cell]] = [
         [
@@ -261,11 +276,17 @@ def flat_table(
     return Table("", columns, rows)
 
 
-def _counted(p: PredictedLaunch | None) -> tuple[Cell, Cell, Cell]:
-    """Warp instructions, cycles and time of one launch."""
+def _counted(p: PredictedLaunch | None) -> tuple[Cell, ...]:
+    """Warp instructions, cycles, time and energy of one launch."""
     if p is None:
-        return None, None, None
-    return int(p.timing.execution.executed.sum()), p.cycles.cycles, p.profile.duration_ns
+        return (None,) * 6
+    energy = None if p.energy is None else p.energy.total
+    return (
+        int(p.timing.execution.executed.sum()),
+        p.cycles.cycles,
+        p.profile.duration_ns,
+        *((None,) * 3 if energy is None else (energy.mid, energy.low, energy.high)),
+    )
 
 
 def _notes(report: LayerReport, statics: Sequence[StaticLaunch], device: Device) -> list[str]:

@@ -12,6 +12,7 @@ from kernprof.networks.counters import Counter
 from kernprof.networks.paper_tables import PAPER
 from kernprof.profile import Source
 from kernprof.stalls.analysis import analyse
+from kernprof.view.energy import efficiency_table, energy_note, energy_record
 from kernprof.view.stalls import duration
 from kernprof.view.table import Cell, Table
 
@@ -135,6 +136,7 @@ def predicted_table(report: NetworkReport, predicted: NetworkPrediction) -> Tabl
         f"{predicted.stand_in_pct:.0f} % of it in kernels that stand in for those of cuDNN, cuBLAS "
         "and cuRAND.",
     ]
+    notes.append(energy_note(predicted.energy))
     if published:
         notes.append(f"Published: {PAPER}, Table III, Tesla P100.")
     return Table(report.network, columns, rows, notes, align="lrrrrlll")
@@ -157,6 +159,52 @@ def agreement_note(
         f"Spearman's rank correlation of predicted and published shares of {len(ours)} families: "
         f"{found:.3f}."
     )
+
+
+def energy_table(pairs: Sequence[tuple[NetworkReport, NetworkPrediction]]) -> Table | None:
+    """Return MACs per joule of networks beside the published ones; None where none is known."""
+    rows = []
+    for report, predicted in pairs:
+        if predicted.energy is None:
+            continue
+        published = report.published
+        batch = predicted.options.batch
+        rows.append(
+            (
+                report.network,
+                report.counts.macs * batch,
+                predicted.energy,
+                None if published is None else float(published.run.gmacs_per_joule),
+            )
+        )
+    if not rows:
+        return None
+    options = pairs[0][1].options
+    notes = [
+        f"predicted: {options.direction} pass(es) at batch {options.batch}; MACs are those of the "
+        "forward pass. In brackets the bounds that the published energies per operation leave; "
+        "docs/energy.md.",
+    ]
+    device = pairs[0][1].device
+    if device.peak_fp32_flops_per_s and device.power_limit_w:
+        best = device.peak_fp32_flops_per_s / 2 / device.power_limit_w / 1e9
+        notes.append(
+            f"{device.name} at its peak rate and power limit ({device.power_limit_w:g} W): "
+            f"{best:.3g} GMAC/J."
+        )
+    shown = [(macs / energy.total.mid, own) for _, macs, energy, own in rows if own is not None]
+    if shown:
+        notes.append(
+            f"Published: {PAPER}, Table III: inference on a Tesla P100 at batch 4; whether above "
+            "idle is not told."
+        )
+    found = rank_correlation([a for a, _ in shown], [b for _, b in shown])
+    if found is not None:
+        notes.append(
+            f"Spearman's rank correlation of {len(shown)} predicted and published GMAC/J: "
+            f"{found:.3f}."
+        )
+    return efficiency_table(rows, notes)
 
 
 def network_record(
@@ -191,6 +239,7 @@ def network_record(
         "time_ns": None if predicted is None else predicted.time_ns,
         "gpu": None if predicted is None else predicted.device.name,
         "stand_in_pct": None if predicted is None else predicted.stand_in_pct,
+        "energy_j": None if predicted is None else energy_record(predicted.energy),
         "source": str(Source.STATIC if predicted is None else Source.PREDICTED),
         "definition": report.source,
         "unsupported": [str(item) for item in report.unsupported],

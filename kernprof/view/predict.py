@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kernprof.devices.model import WARP_SIZE
 from kernprof.prediction.agreement import Compared
 from kernprof.profile import KernelProfile
+from kernprof.view.energy import energy_note
 from kernprof.view.table import Cell, Table
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ _COUNTED = (
 
 def timing_line(done: Prediction) -> str:
     """Say in a sentence how long the launch takes, or why that is not known."""
-    from kernprof.timing import estimate
+    from kernprof.timing import estimate, launch_energy
+    from kernprof.timing.energy import why_not
 
     timing = done.timing
     if timing is None:
@@ -33,14 +35,15 @@ def timing_line(done: Prediction) -> str:
             "With a GPU, Nsight Compute measures them."
         )
     whole = estimate(timing)
+    energy = energy_note(launch_energy(timing), why_not(timing.device))
     text = f"Predicted for {timing.device.name}: {whole.cycles:,.0f} SM cycles"
     if timing.clock_mhz:
         text += f", {whole.cycles * 1e-3 / timing.clock_mhz:.4g} ms at {timing.clock_mhz:.0f} MHz"
     if timing.finished:
-        return text + "; every block was simulated."
+        return f"{text}; every block was simulated.\n{energy}"
     return (
         f"{text} ({whole.low:,.0f} to {whole.high:,.0f}: {whole.simulated_pct:.2g} % of the "
-        "instructions were simulated, the rest is extrapolated)."
+        "instructions were simulated, the rest is extrapolated).\n{energy}"
     )
 
 
