@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +18,9 @@ from kernprof.cli.output import (
     use_color,
 )
 from kernprof.errors import UsageError
+
+if TYPE_CHECKING:
+    from kernprof.layers import NetworkPrediction
 
 DRAWINGS = (".png", ".svg", ".pdf")
 
@@ -56,7 +59,8 @@ def paper(
     gpu: Annotated[
         str | None,
         typer.Option(
-            help="Show in Table V the kernels of MobileNet's conv5_1/dw, predicted for this GPU.",
+            help="table3: predict the kernels' shares of time on this GPU, all twelve networks "
+            "(minutes); table5 and all: the kernels of MobileNet's conv5_1/dw in Table V.",
             show_default=False,
         ),
     ] = None,
@@ -70,10 +74,13 @@ def paper(
     from kernprof.view.document import SCHEMA, dump
     from kernprof.view.table import to_csv, to_markdown, to_terminal
 
-    if (reports or gpu) and part not in (Part.TABLE5, Part.ALL):
-        raise UsageError(f"--with and --gpu show launches in Table V, not in {part}")
+    if reports and part not in (Part.TABLE5, Part.ALL):
+        raise UsageError(f"--with shows launches in Table V, not in {part}")
+    if gpu and part not in (Part.TABLE3, Part.TABLE5, Part.ALL):
+        raise UsageError(f"--gpu predicts for Tables III and V, not for {part}")
     profiles = load_all(reports or [])
-    if gpu is not None:
+    shares = _shares(gpu) if gpu and part is Part.TABLE3 else {}
+    if gpu is not None and part is not Part.TABLE3:
         from kernprof.devices.table import find
         from kernprof.paper.predicted import predict_table5
 
@@ -82,10 +89,10 @@ def paper(
     if output is not None and output.suffix.lower() in DRAWINGS:
         if part is Part.ALL:
             raise UsageError("a drawing shows one figure: fig2, fig3, fig4 or table3")
-        figure = view.exhibit_figure(exhibit(keys[0]))
+        figure = view.exhibit_figure(exhibit(keys[0], profiles, shares))
         emit_bytes(plots.image(figure, output.suffix.lower()[1:]), output)
         return
-    found = [exhibit(key, profiles) for key in keys]
+    found = [exhibit(key, profiles, shares) for key in keys]
     if fmt is Format.JSON:
         records = [view.exhibit_record(item) for item in found]
         emit(dump({"schema": SCHEMA, "exhibits": records}), output)
@@ -103,3 +110,22 @@ def paper(
         return
     width, color = terminal_width(output), use_color(output)
     emit("\n".join(to_terminal(t, width=width, color=color) for t in tables), output)
+
+
+def _shares(gpu: str) -> dict[str, NetworkPrediction]:
+    """Predict the twelve networks, with a progress bar where someone looks."""
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+    from kernprof.devices.table import find
+    from kernprof.paper.predicted import predict_table3
+
+    tasks: dict[str, TaskID] = {}
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+
+        def step(network: str, done: int, total: int) -> None:
+            if network not in tasks:
+                tasks[network] = bar.add_task(network, total=total)
+            bar.update(tasks[network], completed=done)
+
+        return predict_table3(find(gpu), step)

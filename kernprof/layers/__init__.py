@@ -4,6 +4,7 @@ from kernprof.layers.network import (
     FamilyTime,
     NetworkPrediction,
     predict_network,
+    rank_correlation,
     total_energy,
 )
 from kernprof.layers.predicted import PredictedLaunch, can_predict, predict_launches
@@ -18,6 +19,7 @@ __all__ = [
     "predict_launches",
     "predict_network",
     "profile_of",
+    "rank_correlation",
     "static_launches",
     "total_energy",
 ]

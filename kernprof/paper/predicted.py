@@ -1,19 +1,28 @@
-"""The paper's three kernels in a real layer, predicted for a GPU that nobody has at hand.
+"""The paper's networks and kernels, predicted for a GPU that nobody has at hand.
 
-The layer is MobileNet's ``conv5_1/dw`` (512 channels of 14x14, of which the network has five) with
-its normalisation, as Caffe runs it.
+The layer of Table V is MobileNet's ``conv5_1/dw`` (512 channels of 14x14, of which the network has
+five) with its normalisation, as Caffe runs it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from kernprof.devices.model import Device
 from kernprof.errors import UsageError
-from kernprof.layers import can_predict, predict_launches, static_launches
+from kernprof.layers import (
+    NetworkPrediction,
+    can_predict,
+    predict_launches,
+    predict_network,
+    static_launches,
+)
 from kernprof.lowering.launch import Launch
 from kernprof.lowering.lower import lower_layer
-from kernprof.networks.registry import load_network
+from kernprof.lowering.options import LoweringOptions
+from kernprof.networks.registry import PAPER_NETWORKS, load_network
 from kernprof.paper.quantities import FAMILIES
 from kernprof.profile import KernelProfile
 
@@ -48,6 +57,36 @@ def predict_table5(device: Device) -> tuple[KernelProfile, ...]:
     return tuple(
         replace(one.profile, origin=f"{one.static.launch.layer}, {device.name}") for one in found
     )
+
+
+def predict_table3(
+    device: Device, progress: Callable[[str, int, int], None] | None = None
+) -> dict[str, NetworkPrediction]:
+    """Predict forward and backward of the paper's networks, as ``caffe time`` runs them.
+
+    Parameters
+    ----------
+    device
+        The GPU.
+    progress
+        Called with the network's name, the number of launches done and of all.
+
+    Raises
+    ------
+    UsageError
+        Time can't be predicted for this GPU; says why.
+    UnavailableError
+        The disassembler or the compiler is missing.
+    """
+    reason = can_predict(device)
+    if reason:
+        raise UsageError(f"can't predict Table III: {reason}; take another --gpu")
+    found = {}
+    for key in PAPER_NETWORKS:
+        network = load_network(key)
+        step = None if progress is None else partial(progress, network.name)
+        found[network.name] = predict_network(network, device, LoweringOptions(), progress=step)
+    return found
 
 
 def _outputs(launch: Launch) -> int:

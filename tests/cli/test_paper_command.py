@@ -4,12 +4,16 @@ import csv
 import io
 import json
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from kernprof import main
 from kernprof.devices import find
-from kernprof.layers import can_predict
+from kernprof.layers import FamilyTime, NetworkPrediction, PredictedLaunch, can_predict
+from kernprof.lowering.options import LoweringOptions
+from kernprof.networks.paper_tables import published
+from kernprof.paper.exhibits import exhibit
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -117,3 +121,36 @@ def test_what_has_no_drawing_says_so(
 def test_reports_belong_to_table_five(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("table2", "--with", "x.ncu-rep") == 2
     assert "Table V" in capsys.readouterr().err
+
+
+def test_table_three_shows_predicted_shares_beside_the_printed_ones() -> None:
+    device = find("p100")
+    made = {
+        name: NetworkPrediction(
+            network=name,
+            device=device,
+            options=LoweringOptions(),
+            families=(
+                FamilyTime("gemv2T", 1, 600.0, 60.0 - position, cast(PredictedLaunch, None)),
+                FamilyTime("conv", 1, 400.0, 40.0 + position, cast(PredictedLaunch, None)),
+            ),
+            time_ns=1000.0,
+            stand_in_pct=40.0,
+            energy=None,
+        )
+        for position, name in enumerate(published())
+        if position < 3
+    }
+    table = exhibit("table3", (), made)
+    rows = dict(zip(table.column("network"), table.column("gemv2T_pct"), strict=True))
+    assert rows["AlexNet"] == 60.0
+    # A family without a launch has no time; a network that was not predicted has no share.
+    assert table.column("gemv2N_pct")[0] == 0.0
+    assert rows["DenseNet-121"] is None
+    assert any("rank correlation of the 9 shares" in note for note in table.notes)
+
+
+def test_only_tables_three_and_five_are_predicted(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("table2", "--gpu", "p100") == 2
+    assert "Tables III and V" in capsys.readouterr().err
+    assert run("table3", "--with", ROOT / "traces" / "paper-table5-p100.nvprof.csv") == 2
