@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kernprof.layers.network import NetworkPrediction, rank_correlation
+from kernprof.lowering.launch import Direction
 from kernprof.lowering.options import LoweringOptions
 from kernprof.lowering.report import NetworkReport
 from kernprof.networks.counters import Counter
@@ -149,6 +150,9 @@ def agreement_note(
     ours: list[float] = []
     theirs: list[float] = []
     for report, predicted in pairs:
+        if predicted.options.batch != 1 or predicted.options.direction is not Direction.BOTH:
+            # The published shares are of both passes at batch 1.
+            continue
         for family, share in (report.published_shares_pct or {}).items():
             theirs.append(float(share))
             ours.append(predicted.shares_pct.get(family, 0.0))
