@@ -38,7 +38,11 @@ def register(app: typer.Typer) -> None:
 def predict(
     file: Annotated[
         Path,
-        typer.Argument(metavar="FILE", help="CUDA source (.cu), a cubin, or a .ncu-rep."),
+        typer.Argument(
+            metavar="FILE",
+            help="CUDA source (.cu), a cubin, a .ncu-rep, or "
+            "Python (.py, which is run) with Numba's @cuda.jit functions.",
+        ),
     ],
     kernel: Annotated[
         str | None,
@@ -216,7 +220,7 @@ def _render(every: Sequence[Prediction], fmt: Format, output: Path | None, *, li
 
     done = every[0]
     analyses = [analyse(one.profile) for one in every]
-    by_line = view.line_table(done.execution) if lines else None
+    by_line = view.line_table(done.execution, done.profile.kernel) if lines else None
     if fmt is Format.JSON:
         document = profiles_document(analyses)
         if done.check is not None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kernprof.compile.numba_kernels import is_kernel
 from kernprof.errors import CubinError, ShapeError, UnavailableError, UsageError
 from kernprof.prediction.agreement import Compared, compare
+from kernprof.prediction.numba_kernels import PYTHON_SUFFIX, load_kernel, numba_subject
 from kernprof.prediction.subject import Subject, load_subject
 from kernprof.profile import KernelProfile
 from kernprof.reports.names import demangle, function_name
@@ -62,7 +65,7 @@ class Prediction:
 
 
 def predict(
-    file: str | os.PathLike[str],
+    file: str | os.PathLike[str] | Callable[..., object],
     args: Mapping[str, Argument] | Sequence[Argument],
     *,
     kernel: str | None = None,
@@ -85,7 +88,8 @@ def predict(
     Parameters
     ----------
     file
-        CUDA source, a cubin or a report that holds machine code.
+        CUDA source, a cubin or a report that holds machine code; a function that Numba's
+        ``@cuda.jit`` made, or a Python file with such functions, which is imported.
     args
         In the kernel's own order: numpy arrays for pointers (used in place), numpy scalars,
         numbers or bytes for values. A mapping gives them names.
@@ -116,16 +120,27 @@ def predict(
     """
     from kernprof.devices import find
 
-    subject = load_subject(
-        file,
-        kernel=kernel,
-        device=find(gpu) if gpu is not None else None,
-        launch=launch,
-        include_dirs=include_dirs,
-        defines=defines,
-        options=options,
-    )
     named = args if isinstance(args, Mapping) else {f"arg{i}": a for i, a in enumerate(args)}
+    device = find(gpu) if gpu is not None else None
+    python = callable(file) or Path(file).suffix == PYTHON_SUFFIX
+    if python and (launch is not None or include_dirs or defines or options):
+        raise UsageError("a Numba kernel has no launches of a report and no compiler options")
+    if python:
+        function = file if callable(file) else load_kernel(Path(file), kernel)
+        if not is_kernel(function):
+            raise UsageError(f"{function!r} is no kernel; decorate it with numba.cuda.jit")
+        subject, named = numba_subject(function, named, device)
+    else:
+        assert not callable(file)
+        subject = load_subject(
+            file,
+            kernel=kernel,
+            device=device,
+            launch=launch,
+            include_dirs=include_dirs,
+            defines=defines,
+            options=options,
+        )
     return execute(
         subject,
         named,
@@ -187,7 +202,7 @@ def execute(
     full = demangle(subject.symbol)
     exact = replace(
         sim.profile(done, gpu=subject.gpu),
-        kernel=function_name(full) if full else subject.symbol,
+        kernel=subject.name or (function_name(full) if full else subject.symbol),
         demangled=full,
     )
     made, timing = exact, None

@@ -42,6 +42,8 @@ class Subject:
         Out of a report, or None.
     reference
         The report's own profile of the launch, or None.
+    name
+        What people call the kernel, where the symbol doesn't tell.
     """
 
     program: Program
@@ -53,6 +55,7 @@ class Subject:
     block: tuple[int, ...] | None = None
     dynamic_shared_bytes: int | None = None
     reference: KernelProfile | None = None
+    name: str | None = None
 
 
 def load_subject(

@@ -120,7 +120,7 @@ def data_slot(site: Site) -> Value:
 
 
 def load_constant(site: Site) -> None:
-    """LDC, ULDC: a word (or two) of a constant bank; a register may be part of the address."""
+    """LDC, ULDC: up to two words of a constant bank; a register may be part of the address."""
     mods = site.modifiers
     mods.drop(("U32",))
     kind = mods.one_of(tuple(_SIZES), "32")
@@ -128,17 +128,31 @@ def load_constant(site: Site) -> None:
     operand = site.next()
     if not isinstance(operand, Constant) or operand.bank is None:
         raise Refused("a constant bank given by a register")
-    words = _SIZES[kind] // 4
-    if words not in (1, 2):
-        raise Refused(f"a constant of {_SIZES[kind]} bytes a lane")
-    if operand.base is None:
-        for word in range(words):
-            site.write(target, site.constant(operand, 4 * word), word)
+    size = _SIZES[kind]
+    if size > 8:
+        raise Refused(f"a constant of {size} bytes a lane")
+    if operand.base is not None:
+        _indexed_constant(site, target, operand, kind)
         return
-    _indexed_constant(site, target, operand, words)
+    first = operand.offset & 3 if size < 4 else 0
+    for word in range(max(1, size // 4)):
+        found = site.constant(operand, 4 * word - first)
+        site.write(target, _part(found, 8 * first, kind), word)
 
 
-def _indexed_constant(site: Site, target: Register, operand: Constant, words: int) -> None:
+def _part(word: Value, shift: Value | int, kind: str) -> Value:
+    """Cut a byte or half word out of a word; wider kinds are the word itself."""
+    bits = 8 * _SIZES[kind]
+    if bits >= 32:
+        return word
+    low = (word >> shift) & ((1 << bits) - 1)
+    if not kind.startswith("S"):
+        return low
+    sign = 1 << (bits - 1)
+    return (low ^ sign) - sign
+
+
+def _indexed_constant(site: Site, target: Register, operand: Constant, kind: str) -> None:
     kit = site.kit
     assert operand.bank is not None
     assert operand.base is not None
@@ -148,7 +162,8 @@ def _indexed_constant(site: Site, target: Register, operand: Constant, words: in
     if site.uniform:
         raise Refused("a uniform constant at a register's address")
     extent = kit.load(I64, site.context, offset_of(Context, "bank_bytes", operand.bank), align=8)
-    end = offset.zext(I64) + 4 * words
+    size = _SIZES[kind]
+    end = offset.zext(I64) + size
     bad = end.ugt(extent.splat(WARP_SIZE)).mask_bits() & site.on
     # A plain run stops at the first lane, a checked one notes all.
     with kit.when(bad.ne(0), likely=False), each_lane(kit, bad) as lane:
@@ -163,12 +178,13 @@ def _indexed_constant(site: Site, target: Register, operand: Constant, words: in
         )
     good = (site.on & ~bad).mask_lanes()
     base = kit.load(PTR, site.context, offset_of(Context, "banks", operand.bank), align=8)
-    for word in range(words):
-        pointers = kit.address(base, offset.zext(I64) + 4 * word)
+    start = offset & ~3 if size < 4 else offset
+    for word in range(max(1, size // 4)):
+        pointers = kit.address(base, start.zext(I64) + 4 * word)
         found = kit.call(
             "llvm.masked.gather.v32i32.v32p0", LANES32, pointers, 4, good, kit.const(LANES32, 0)
         )
-        site.write(target, found, word)
+        site.write(target, _part(found, (offset & 3) << 3, kind), word)
 
 
 def _atomic(space: str, *, result: bool) -> Semantics:

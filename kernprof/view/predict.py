@@ -130,7 +130,7 @@ def _plain(value: float | None) -> float | None:
     return int(value) if value is not None and float(value).is_integer() else value
 
 
-def line_table(execution: Execution) -> Table:
+def line_table(execution: Execution, kernel: str) -> Table:
     """Return counts per source line, the one that executes most instructions first."""
     sums: dict[str, list[int]] = {}
     for i in execution.kernel.instructions:
@@ -152,7 +152,7 @@ def line_table(execution: Execution) -> Table:
         if row[0]
     ]
     return Table(
-        f"{execution.kernel.name}: counts per source line",
+        f"{kernel}: counts per source line",
         (
             "Line",
             "Warp instructions",

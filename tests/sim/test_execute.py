@@ -56,6 +56,15 @@ extern "C" __global__ void tile(const float* A, const float* B, float* C, int n)
   }
   C[r * n + c] = s;
 }
+extern "C" __global__ void small_parameters(
+    signed char a, unsigned char b, short c, unsigned short d, bool e, int* y) {
+  y[threadIdx.x] = a + b + c + d + (e ? 100000 : 0);
+}
+__constant__ signed char bytes[32] = {BYTES};
+__constant__ unsigned short halves[32] = {HALVES};
+extern "C" __global__ void small_constants(int* y) {
+  y[threadIdx.x] = 2 * bytes[threadIdx.x] + halves[threadIdx.x];
+}
 extern "C" __global__ void stride(const float* x, float* y, int step) {
   y[threadIdx.x] = x[threadIdx.x * step];
 }
@@ -106,6 +115,8 @@ extern "C" __global__ void variables(float* y) {
   atomicAdd(&counter, 1);
 }
 """
+SOURCE = SOURCE.replace("BYTES", ", ".join(str((k * 37 + 228) % 256 - 128) for k in range(32)))
+SOURCE = SOURCE.replace("HALVES", ", ".join(str(65535 - k) for k in range(32)))
 
 
 @pytest.fixture(scope="module", params=["sm_60", "sm_70", "sm_75", "sm_80", "sm_90"])
@@ -299,6 +310,16 @@ def test_jump_tables_and_local_memory(program: sim.Program) -> None:
         expected[i] += local[4]
     sim.run(program, "cases", 1, 32, [y, 14])
     assert np.array_equal(y, expected)
+
+
+def test_bytes_and_half_words_of_constant_banks(program: sim.Program) -> None:
+    signed, wide = np.zeros(32, np.int32), np.zeros(32, np.int32)
+    small = [np.int8(-7), np.uint8(250), np.int16(-3000), np.uint16(65000), np.bool_(True)]
+    sim.run(program, "small_parameters", 1, 32, [*small, signed])
+    assert signed.tolist() == [-7 + 250 - 3000 + 65000 + 100000] * 32
+    sim.run(program, "small_constants", 1, 32, [wide])
+    lane = np.arange(32)
+    assert wide.tolist() == (2 * ((lane * 37 + 228) % 256 - 128) + 65535 - lane).tolist()
 
 
 def test_global_variables_start_as_initialised_and_are_returned(program: sim.Program) -> None:
