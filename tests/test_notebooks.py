@@ -22,7 +22,7 @@ print(sum(1 for cell in book.cells if cell.cell_type == "code" and cell.executio
 
 
 def test_there_are_notebooks() -> None:
-    assert len(NOTEBOOKS) >= 2
+    assert len(NOTEBOOKS) >= 3
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
