@@ -37,7 +37,7 @@ bench: $(DEV)
 # REPORTS is a folder with the public reports that validation/cases.toml lists.
 validate: $(DEV)
 	@test -n "$(REPORTS)" || { echo "make validate REPORTS=FOLDER: the reports of validation/cases.toml"; exit 2; }
-	$(BIN)/python -m validation "$(REPORTS)" -o docs/accuracy.md
+	$(BIN)/python -m validation "$(REPORTS)" -o docs/accuracy.md --record kernprof/timing/data/accuracy.toml
 
 # Long runs: thousands of generated programs and damaged cubins in the simulator.
 validate-code: $(DEV)

@@ -17,10 +17,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from kernprof._frames import frame, html_table
 from kernprof.metrics import aliases
 from kernprof.metrics.units import unit_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MetricValue = int | float | str
 
@@ -301,3 +305,32 @@ class Report:
     profiles: tuple[KernelProfile, ...]
     notices: tuple[str, ...] = ()
     session: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row a launch: what identifies it, then every metric under its name.
+
+        Raises
+        ------
+        UnavailableError
+            pandas is not installed.
+        """
+        return frame({**_identity(p), **p.metrics} for p in self.profiles)
+
+    def _repr_html_(self) -> str:
+        """Show the launches in a notebook."""
+        return html_table(
+            {**_identity(p), "duration_ns": p.duration_ns, "cycles": p.cycles}
+            for p in self.profiles
+        )
+
+
+def _identity(profile: KernelProfile) -> dict[str, str | int | None]:
+    return {
+        "kernel": profile.kernel,
+        "source": str(profile.source),
+        "origin": profile.origin,
+        "gpu": profile.gpu.name or profile.gpu.arch,
+        "grid": None if profile.grid is None else str(profile.grid),
+        "block": None if profile.block is None else str(profile.block),
+        "launches": profile.launches,
+    }

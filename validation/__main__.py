@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 from validation.cases import cases, find
+from validation.cycles import record
+from validation.micro import micro
 from validation.silicon import page, replay
 
 
@@ -15,6 +17,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m validation", description=__doc__)
     parser.add_argument("folder", type=Path, help="reports, in any sub-folder")
     parser.add_argument("-o", "--output", type=Path, help="write the page to this file")
+    parser.add_argument(
+        "--record", type=Path, help="write the model's error on the judging launches to this file"
+    )
     options = parser.parse_args(argv)
     wanted = cases()
     replays, seen = [], set()
@@ -29,7 +34,10 @@ def main(argv: list[str] | None = None) -> int:
         where = ", ".join(sorted({f"https://github.com/{c.repository}" for c in wanted}))
         print(f"{options.folder} holds none of the reports; they are in {where}", file=sys.stderr)
         return 4
-    text = page(replays, [c for c in wanted if c not in seen])
+    rows = [r.timed for r in replays if r.timed is not None]
+    if options.record is not None:
+        options.record.write_text(record(rows), "utf-8")
+    text = page(replays, [c for c in wanted if c not in seen], list(micro()))
     if options.output is None:
         print(text, end="")
     else:

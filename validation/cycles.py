@@ -109,6 +109,34 @@ def rank_correlation(rows: Sequence[Timed]) -> float:
     return float(np.corrcoef(a, b)[0, 1])
 
 
+def record(rows: Sequence[Timed]) -> str:
+    """Write the error on the judging launches as TOML, for the program to show.
+
+    Raises
+    ------
+    ValueError
+        Fewer than two launches judge the model.
+    """
+    scored = [r for r in rows if r.same_work and not r.case.calibrates]
+    if len(scored) < 2:
+        raise ValueError(f"{len(scored)} launches are too few to judge the model")
+    errors = [r.error_pct for r in scored]
+    stalled = [r for r in scored if r.shares]
+    lines = [
+        "# Made by `make validate`; docs/accuracy.md has the launches.",
+        "[judging]",
+        f"launches = {len(scored)}",
+        f"gpus = {len({r.case.gpu for r in scored})}",
+        f"mean_pct = {mape(scored):.2f}",
+        f"lowest_pct = {min(errors):.2f}",
+        f"highest_pct = {max(errors):.2f}",
+        f"rank_correlation = {rank_correlation(scored):.4f}",
+        f"top_stall_right = {sum(r.top[0] == r.top[1] for r in stalled)}",
+        f"stalled = {len(stalled)}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def section(rows: Iterable[Timed]) -> list[str]:
     """Write the part of the page about time."""
     every = list(rows)

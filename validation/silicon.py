@@ -13,6 +13,8 @@ from kernprof.prediction.run import execute
 from kernprof.prediction.subject import from_profile
 from validation.cases import Case, Found
 from validation.cycles import Timed, section, timed
+from validation.micro import Micro
+from validation.micro import section as micro_section
 
 TOTAL = "smsp__inst_executed.sum"
 
@@ -68,8 +70,8 @@ def replay(found: Found) -> Replay:
     return Replay(found.case, done.agreement, None, spent, timed(found, done))
 
 
-def page(replays: Iterable[Replay], absent: Iterable[Case]) -> str:
-    """Write the page of results as Markdown."""
+def page(replays: Iterable[Replay], absent: Iterable[Case], known: Iterable[Micro] = ()) -> str:
+    """Write the page of results as Markdown; ``known`` are micro-kernels of known cost."""
     done = list(replays)
     ran = [r for r in done if r.failure is None]
     exact = [r for r in ran if r.compared and all(c.equal for c in r.compared)]
@@ -100,6 +102,7 @@ def page(replays: Iterable[Replay], absent: Iterable[Case]) -> str:
     for r in done:
         lines += [f"- `{r.case.kernel}`, grid {_grid(r.case)}: {text}" for text in _differences(r)]
     lines += ["", *section([r.timed for r in done if r.timed is not None])]
+    lines += micro_section(known)
     missing = [f"`{c.kernel}` ({c.repository})" for c in absent]
     if missing:
         lines += [f"Not in the folder of this run: {', '.join(missing)}."]

@@ -213,6 +213,7 @@ def _save(done: Prediction, targets: Mapping[str, Path]) -> None:
 
 def _render(every: Sequence[Prediction], fmt: Format, output: Path | None, *, lines: bool) -> str:
     from kernprof.stalls.analysis import analyse
+    from kernprof.timing.accuracy import model_error
     from kernprof.view import predict as view
     from kernprof.view.document import dump, profiles_document
     from kernprof.view.stalls import launch_table
@@ -223,6 +224,8 @@ def _render(every: Sequence[Prediction], fmt: Format, output: Path | None, *, li
     by_line = view.line_table(done.execution, done.profile.kernel) if lines else None
     if fmt is Format.JSON:
         document = profiles_document(analyses)
+        if done.timing is not None:
+            document["model_error"] = model_error().record()
         if done.check is not None:
             document["check"] = view.check_record(done.check)
         if done.agreement:

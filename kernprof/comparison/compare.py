@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kernprof._frames import frame, html_table
 from kernprof.comparison.changes import Change, changes, metric_change
 from kernprof.comparison.cycles import (
     Account,
@@ -21,7 +22,7 @@ from kernprof.comparison.gates import Failure, Gate, check, parse, uncovered
 from kernprof.comparison.match import Match, Matched, match
 from kernprof.comparison.noise import Noise
 from kernprof.comparison.story import tell
-from kernprof.errors import UnavailableError, UnknownNameError, UsageError
+from kernprof.errors import UnknownNameError, UsageError
 from kernprof.profile import KernelProfile, Report
 from kernprof.stalls.analysis import LaunchAnalysis, StallOptions, analyse
 from kernprof.stalls.group import merge
@@ -134,12 +135,7 @@ class Comparison:
         UnavailableError
             pandas is not installed.
         """
-        try:
-            import pandas
-        except ImportError:
-            remedy = "pip install 'gpu-kernprof[frames]'"
-            raise UnavailableError("pandas is not installed", remedy) from None
-        return pandas.DataFrame(list(self.records()))
+        return frame(self.records())
 
     def records(self) -> Iterable[Mapping[str, str | float | None]]:
         """Yield one flat record a kernel and figure, attributed cycles included."""
@@ -161,8 +157,8 @@ class Comparison:
                 }
 
     def _repr_html_(self) -> str:
-        """Show the frame in a notebook."""
-        return str(self.to_frame().to_html(index=False))
+        """Show the changes in a notebook."""
+        return html_table(self.records())
 
 
 def compare(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kernprof._frames import frame, html_table
 from kernprof.compile.numba_kernels import is_kernel
 from kernprof.errors import CubinError, ShapeError, UnavailableError, UsageError
 from kernprof.prediction.agreement import Compared, compare
@@ -18,6 +19,7 @@ from kernprof.reports.names import demangle, function_name
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
 
     from kernprof.devices import Device
     from kernprof.sim.check import CheckReport
@@ -62,6 +64,53 @@ class Prediction:
     untimed: str = ""
     reference: KernelProfile | None = None
     check: CheckReport | None = None
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row an instruction: text, line, counts, and warp-cycles by stall reason.
+
+        Counts are exact and of the whole launch; warp-cycles are predicted, of the whole launch,
+        and absent where time is not predicted.
+
+        Raises
+        ------
+        UnavailableError
+            pandas is not installed.
+        """
+        return frame(self.records())
+
+    def records(self) -> Iterable[Mapping[str, str | int | float | None]]:
+        """Yield one record an instruction; see :meth:`to_frame`."""
+        done = self.execution
+        prefix, suffix = "smsp__warps_issue_stalled_", ".sum"
+        stalls = {
+            name.removeprefix(prefix).removesuffix(suffix): dict(
+                zip(table.keys, table.values, strict=True)
+            )
+            for name, table in self.profile.instances.items()
+            if name.startswith(prefix)
+        }
+        for i in done.kernel.instructions:
+            yield {
+                "offset": i.offset,
+                "instruction": i.text,
+                "file": i.source.file if i.source else None,
+                "line": i.source.line if i.source else None,
+                "executed": int(done.executed[i.index]),
+                "threads": int(done.threads[i.index]),
+                "predicated_on": int(done.predicated_on[i.index]),
+                "divergent": int(done.divergent[i.index]),
+                "requests": int(done.requests[i.index]),
+                "sectors": int(done.sectors[i.index]),
+                "wavefronts": int(done.wavefronts[i.index]),
+                "conflicts": int(done.conflicts[i.index]),
+                **{f"stalled_{name}": float(by[i.offset]) for name, by in stalls.items()},
+            }
+
+    def _repr_html_(self) -> str:
+        """Show the metrics in a notebook."""
+        return html_table(
+            {"metric": name, "predicted": value} for name, value in self.profile.metrics.items()
+        )
 
 
 def predict(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
+from kernprof._frames import frame, html_table
 from kernprof.devices.occupancy import Limiter, Occupancy, occupancy
 from kernprof.devices.table import architecture
 from kernprof.errors import UsageError
@@ -13,6 +15,9 @@ from kernprof.profile import KernelProfile, Missing
 from kernprof.stalls.breakdown import Breakdown, breakdown
 from kernprof.stalls.figures import Figure, evaluate
 from kernprof.stalls.verdict import Verdict, judge
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _THEORETICAL = "theoretical_occupancy_pct"
 
@@ -96,6 +101,40 @@ class LaunchAnalysis:
             if figure.approximate
         )
         return (*self.profile.notes, *stall_notes, *approximate)
+
+    def records(self) -> Iterable[Mapping[str, str | float | None]]:
+        """Yield one record a figure: Table V's rows, the four classes, then each stall reason."""
+        source = str(self.profile.source)
+        for key, figure in self.figures.items():
+            yield {"figure": key, "label": figure.label, "value": figure.value, "source": source}
+        for name, share in self.classes_pct.items():
+            yield {
+                "figure": f"class.{name}",
+                "label": f"{name} %",
+                "value": share,
+                "source": source,
+            }
+        for reason, share in (self.stalls.shares_pct if self.stalls else {}).items():
+            yield {
+                "figure": f"stall.{reason}",
+                "label": f"stall {reason} %",
+                "value": share,
+                "source": source,
+            }
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row a figure; see :meth:`records`.
+
+        Raises
+        ------
+        UnavailableError
+            pandas is not installed.
+        """
+        return frame(self.records())
+
+    def _repr_html_(self) -> str:
+        """Show the figures in a notebook."""
+        return html_table(self.records())
 
 
 def analyse(profile: KernelProfile, options: StallOptions | None = None) -> LaunchAnalysis:

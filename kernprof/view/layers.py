@@ -76,6 +76,8 @@ def launch_table(report: LayerReport, statics: Sequence[StaticLaunch], device: D
 
 def predicted_tables(predicted: Sequence[PredictedLaunch], device: Device) -> list[Table]:
     """Return where the layer's time goes, and Table V for each family's longest launch."""
+    from kernprof.timing.accuracy import model_error
+
     families = list(dict.fromkeys(p.static.kernel.family for p in predicted))
     ordered = sorted(predicted, key=lambda p: families.index(p.static.kernel.family))
     total = sum(p.time_ns or 0.0 for p in predicted)
@@ -116,7 +118,8 @@ def predicted_tables(predicted: Sequence[PredictedLaunch], device: Device) -> li
         f"predicted: {duration(total)} in all on {device.name}"
         + (f" at {clock:.0f} MHz" if clock else "")
         + ", caches cold at each launch, gaps between launches left out. Warp instructions are "
-        "exact; docs/accuracy.md has the error of cycles and stalls.",
+        "exact.",
+        model_error().sentence,
     ]
     if predicted:
         notes.append(energy_note(total_energy(predicted), _no_energy(device)))
@@ -178,7 +181,12 @@ def layer_document(
         record["least_time_ns"] = None if static.roofline is None else static.roofline.time_ns
         record["least_time_limit"] = None if static.roofline is None else static.roofline.kind
         profiles.append(record)
-    return {"schema": SCHEMA, "layer": layer_record(report), "profiles": profiles}
+    document = {"schema": SCHEMA, "layer": layer_record(report), "profiles": profiles}
+    if predicted:
+        from kernprof.timing.accuracy import model_error
+
+        document["model_error"] = model_error().record()
+    return document
 
 
 def layer_record(report: LayerReport) -> dict[str, Any]:

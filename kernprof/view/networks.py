@@ -101,6 +101,8 @@ def flat_table(reports: Sequence[NetworkReport]) -> Table:
 
 def predicted_table(report: NetworkReport, predicted: NetworkPrediction) -> Table:
     """Return where a network's GPU time goes, family by family, beside the published shares."""
+    from kernprof.timing.accuracy import model_error
+
     published = report.published_shares_pct or {}
     rows: list[list[Cell]] = []
     for family in predicted.families:
@@ -132,8 +134,8 @@ def predicted_table(report: NetworkReport, predicted: NetworkPrediction) -> Tabl
     device = predicted.device
     notes = [
         f"predicted: {duration(predicted.time_ns)} of GPU time an iteration on {device.name}, "
-        "caches cold at each launch, gaps between launches left out; docs/accuracy.md has the "
-        "error of cycles.",
+        "caches cold at each launch, gaps between launches left out.",
+        model_error().sentence,
         f"{predicted.stand_in_pct:.0f} % of it in kernels that stand in for those of cuDNN, cuBLAS "
         "and cuRAND.",
     ]

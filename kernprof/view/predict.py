@@ -26,6 +26,7 @@ _COUNTED = (
 def timing_line(done: Prediction) -> str:
     """Say in a sentence how long the launch takes, or why that is not known."""
     from kernprof.timing import estimate, launch_energy
+    from kernprof.timing.accuracy import model_error
     from kernprof.timing.energy import why_not
 
     timing = done.timing
@@ -35,15 +36,16 @@ def timing_line(done: Prediction) -> str:
             "With a GPU, Nsight Compute measures them."
         )
     whole = estimate(timing)
-    energy = energy_note(launch_energy(timing), why_not(timing.device))
+    known = energy_note(launch_energy(timing), why_not(timing.device))
+    below = f"{model_error().sentence}\n{known}"
     text = f"Predicted for {timing.device.name}: {whole.cycles:,.0f} SM cycles"
     if timing.clock_mhz:
         text += f", {whole.cycles * 1e-3 / timing.clock_mhz:.4g} ms at {timing.clock_mhz:.0f} MHz"
     if timing.finished:
-        return f"{text}; every block was simulated.\n{energy}"
+        return f"{text}; every block was simulated.\n{below}"
     return (
         f"{text} ({whole.low:,.0f} to {whole.high:,.0f}: {whole.simulated_pct:.2g} % of the "
-        "instructions were simulated, the rest is extrapolated).\n{energy}"
+        f"instructions were simulated, the rest is extrapolated).\n{below}"
     )
 
 
