@@ -82,7 +82,7 @@ def change_table(pair: Pair) -> Table:
     """Return every figure of a pair."""
     rows: list[list[Cell]] = [
         [
-            change.label + (" %" if change.unit == "%" else ""),
+            change.label + (f" {change.unit}" if change.unit in ("%", "ns", "GHz") else ""),
             _value(change.base, change.unit),
             _value(change.new, change.unit),
             _delta(change),

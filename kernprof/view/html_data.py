@@ -16,6 +16,7 @@ from kernprof.stalls.analysis import LaunchAnalysis, analyse
 from kernprof.stalls.code import instructions
 from kernprof.stalls.lines import LineTable, instruction_table
 from kernprof.view.charts import roofline_records
+from kernprof.view.compare import change_table, closing, heading, unmatched_lines
 from kernprof.view.document import SCHEMA, profile_record
 
 MAX_INSTRUCTIONS = 12_000
@@ -234,12 +235,16 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
     pairs = []
     for pair in comparison.pairs:
         cycles = pair.change("cycles")
+        figures = change_table(pair)
         pairs.append(
             {
                 "kernel": pair.kernel[:_NAME_CHARS],
                 "base": cycles.base,
                 "new": cycles.new,
                 "sentence": pair.sentence,
+                "heading": heading(pair),
+                "notes": closing(pair),
+                "figures": [["" if v is None else str(v) for v in row] for row in figures.rows],
                 "parts": [
                     {
                         "name": part.name,
@@ -252,4 +257,4 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
                 ],
             }
         )
-    return {"pairs": pairs}
+    return {"pairs": pairs, "unmatched": unmatched_lines(comparison)}

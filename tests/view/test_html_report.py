@@ -249,6 +249,16 @@ def test_the_comparison_shows_cycles(report: Any) -> None:
     pairs = rows(report, "pairs")
     assert [row[0] for row in pairs] == ["kernel_0", "kernel_1", "kernel_2"]
     assert pairs[0][1:3] == ["1,500", "900,000"]
+    click(report, "#pairs tbody tr:not([aria-hidden])")
+    shown = report.find_element("id", "pair").text
+    assert "kernel_0 [" in shown
+    assert "matched by" in shown
+    # The figures of `kernprof compare`, the same digits.
+    table = report.execute_script(
+        "return [...document.querySelectorAll('#pair table.facts')].at(-1).textContent"
+    )
+    assert "Figure" in table
+    assert "900,000" in table
 
 
 def test_light_and_dark_differ(report: Any) -> None:

@@ -34,6 +34,30 @@ function stallBars(launches) {
     more > 0 ? el("p", { class: "note", text: `${more} launch(es) more are in the table; filter it to see them here.` }) : null);
 }
 
+// Cycles of both sides as two bars of one scale: what grew and what shrank is seen at once.
+function cycleBars(pair) {
+  if (!pair.parts.length) return null;
+  const ranked = [...pair.parts].sort((a, b) => Math.max(b.base, b.new) - Math.max(a.base, a.new));
+  const names = ranked.slice(0, 7).map((p) => p.name), rest = ranked.slice(7);
+  const left = 60, width = 900, bar = 26;
+  const longest = Math.max(...["base", "new"].map((side) => pair.parts.reduce((sum, p) => sum + p[side], 0))) || 1;
+  const picture = svg("svg", { viewBox: `0 0 ${width} ${2 * bar + 4}`, role: "img",
+    "aria-label": "Cycles by cause, base above new" });
+  ["base", "new"].forEach((side, row) => {
+    picture.append(svg("text", { x: left - 6, y: row * bar + 17, "text-anchor": "end", text: side }));
+    let x = left;
+    const parts = ranked.slice(0, 7).map((p) => [p.name, p[side]]);
+    parts.push(["all others", rest.reduce((sum, p) => sum + p[side], 0)]);
+    parts.forEach(([name, cycles], i) => {
+      const w = (width - left) * cycles / longest;
+      if (w > 0.2) picture.append(svg("rect", { x, y: row * bar + 2, width: w, height: bar - 4, fill: COLORS[i] },
+        svg("title", { text: `${side}: ${name} ${num(cycles, 0)} cycles` })));
+      x += w;
+    });
+  });
+  return el("div", null, legend([...names, ...(rest.length ? ["all others"] : [])]), picture);
+}
+
 function roofline(launches, chosen, open) {
   const placed = launches.filter((x) => x.roofline.intensity_flops_per_byte && x.roofline.flops_per_s && x.roofline.peak_flops_per_s);
   const hints = [...new Set(launches.filter((x) => !placed.includes(x)).map((x) => x.roofline.hint).filter(Boolean))];

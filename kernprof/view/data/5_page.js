@@ -114,6 +114,12 @@ function showCode(launch) {
   source.show(texts);
 }
 
+function facts(heads, rows) {
+  return el("table", { class: "facts" }, el("tr", null, ...heads.map((text) => el("th", { text }))),
+    ...rows.map(([name, ...values]) => el("tr", null, el("th", { scope: "row", text: name.trim() }),
+      ...values.map((v) => el("td", { class: "n", text: v === "" ? "" : v })))));
+}
+
 function comparison() {
   const box = document.getElementById("comparison");
   if (!DATA.comparison) { box.hidden = true; document.getElementById("nav-comparison").hidden = true; return; }
@@ -125,9 +131,14 @@ function comparison() {
     { label: "New", numeric: true, value: (x) => x.new, text: (x) => num(x.new, 0) },
     { label: "Change %", numeric: true, value: change, text: (x) => num(change(x)) },
     { label: "What explains it", value: (x) => x.sentence },
-  ], (pair) => detail.replaceChildren(el("p", { text: pair.sentence }),
-    el("table", { class: "facts" }, el("tr", null, ...["Cycles", "Base", "New", "Change"].map((t) => el("th", { text: t }))),
-      ...pair.parts.map((p) => el("tr", null, el("th", { scope: "row", text: p.name }), ...[p.base, p.new, p.delta].map((v) => el("td", { class: "n", text: num(v, 0) })))))));
+  ], (pair) => detail.replaceChildren(
+    el("h3", { text: pair.heading }), el("p", { text: pair.sentence }), cycleBars(pair),
+    el("div", { class: "side" },
+      facts(["Cycles", "Base", "New", "Change"], pair.parts.map((p) => [p.name, num(p.base, 0), num(p.new, 0), num(p.delta, 0)])),
+      facts(["Figure", "Base", "New", "Change", "%"], pair.figures)),
+    ...pair.notes.map((note) => el("p", { class: "note", text: note }))));
+  document.getElementById("unmatched").replaceChildren(
+    ...DATA.comparison.unmatched.map((line) => el("p", { class: "note", text: line })));
   grid.show(DATA.comparison.pairs);
   if (grid.rows.length) grid.choose(0, true);
 }
