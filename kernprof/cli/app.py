@@ -23,6 +23,7 @@ from kernprof.cli import (
     network,
     paper,
     predict,
+    profile,
     report,
     roofline,
     stalls,
@@ -43,6 +44,7 @@ stalls.register(app)
 layer.register(app)
 network.register(app)
 predict.register(app)
+profile.register(app)
 compare.register(app)
 convert.register(app)
 paper.register(app)

@@ -120,7 +120,7 @@ def stalls(
     together = group if group is not None else fmt is Format.TABLE
     # Per-instruction values belong to single launches.
     shown = grouped(profiles) if together and not lines else profiles
-    emit(_render([analyse(p, options) for p in shown], fmt, output, top=top, lines=lines), output)
+    emit(render([analyse(p, options) for p in shown], fmt, output, top=top, lines=lines), output)
     if failures:
         _fail(failures)
 
@@ -131,9 +131,10 @@ def _fail(failures: list[InputError]) -> None:
     raise failures[-1]
 
 
-def _render(
+def render(
     analyses: list[LaunchAnalysis], fmt: Format, output: Path | None, *, top: int, lines: bool
 ) -> str:
+    """Return the tables (or the document) of launches in a format."""
     from kernprof.advice.advise import advise_analysed
     from kernprof.view import stalls as view
     from kernprof.view.advice import advice_records
