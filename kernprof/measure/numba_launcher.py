@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from kernprof.errors import UsageError
 from kernprof.measure.launcher import Backend, DeviceFacts, Extents, no_gpu, not_installed
 
 if TYPE_CHECKING:
@@ -85,10 +86,14 @@ class NumbaLauncher:
         if dynamic_shared > _DEFAULT_SHARED:
             driver: Any = importlib.import_module("cuda.bindings.driver")
             which = driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
-            function.kernel.attributes  # noqa: B018 (loads the function, which attributes need)
-            driver.cuKernelSetAttribute(
+            (status,) = driver.cuKernelSetAttribute(
                 which, dynamic_shared, function.handle, self._context.device.id
             )
+            if int(status):
+                raise UsageError(
+                    f"{kernel} can't have {dynamic_shared:,} bytes of dynamic shared memory: "
+                    f"{status.name}"
+                )
         return function
 
     def put(self, array: np.ndarray[Any, Any]) -> Any:
