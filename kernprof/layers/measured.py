@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kernprof.compile import compile_source
 from kernprof.compile.compiler import SOURCE_ROOT
 from kernprof.devices.model import Device
+from kernprof.errors import InputError
 from kernprof.layers.static import StaticLaunch, profile_of
 from kernprof.library import KernelEntry, Pointer, Role, source
 from kernprof.library.content import sample_arguments
@@ -51,8 +52,14 @@ class MeasuredLaunch:
 
     @property
     def time_ns(self) -> float | None:
-        """Median time of all ``count`` launches in ns, the gaps between them left out."""
-        return None if self.times is None else self.static.launch.count * self.times.median_ns
+        """Time of all ``count`` launches in ns (of one, the median), gaps left out."""
+        one = self.profile.duration_ns if self.times is None else self.times.median_ns
+        return None if one is None else self.static.launch.count * one
+
+    @property
+    def spread_pct(self) -> float | None:
+        """Distance of the tenth and ninetieth percentile in percent of the median."""
+        return None if self.times is None else self.times.spread_pct
 
     @property
     def right(self) -> bool | None:
@@ -80,6 +87,37 @@ class Prepared:
     host: Mapping[str, np.ndarray[Any, Any]]
     buffers: Mapping[str, Any]
     launch: Callable[[], None]
+
+
+def under_profiler(
+    statics: Iterable[StaticLaunch], profiles: Sequence[KernelProfile], origin: str
+) -> tuple[MeasuredLaunch, ...]:
+    """Put the profiler's launches beside those that were asked for, one each in order.
+
+    Raises
+    ------
+    InputError
+        The report has other launches than the layer.
+    """
+    wanted = list(statics)
+    distinct = list(dict.fromkeys((s.kernel.name, s.launch.sizes) for s in wanted))
+    found = [p.kernel for p in profiles]
+    if found != [name for name, _ in distinct]:
+        raise InputError(
+            f"the report holds {', '.join(found) or 'no launches'}; the layer launches "
+            f"{', '.join(name for name, _ in distinct)}"
+        )
+    by_key = dict(zip(distinct, profiles, strict=True))
+    made = []
+    for position, static in enumerate(wanted):
+        profile = replace(
+            by_key[static.kernel.name, static.launch.sizes],
+            family=static.kernel.family,
+            origin=f"{origin}#{position}",
+            launches=static.launch.count,
+        )
+        made.append(MeasuredLaunch(static, None, None, profile))
+    return tuple(made)
 
 
 def prepare(static: StaticLaunch, launcher: Launcher, arch: str, *, seed: int = 0) -> Prepared:

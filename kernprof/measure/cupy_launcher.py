@@ -141,6 +141,11 @@ class CupyLauncher:
         free, total = self._cupy.cuda.runtime.memGetInfo()
         return int(total - free)
 
+    def release(self) -> None:
+        """Give memory back that no buffer uses any more."""
+        self._scratch = None
+        self._cupy.get_default_memory_pool().free_all_blocks()
+
     def synchronize(self) -> None:
         """Wait for the GPU."""
         self._cupy.cuda.runtime.deviceSynchronize()

@@ -118,6 +118,9 @@ class Launcher(Protocol):
     def used_bytes(self) -> int | None:
         """Return the GPU memory in use by all, or None where nothing tells."""
 
+    def release(self) -> None:
+        """Give memory back that no buffer uses any more."""
+
     def synchronize(self) -> None:
         """Wait until everything launched is done."""
 

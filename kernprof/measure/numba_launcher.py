@@ -144,6 +144,12 @@ class NumbaLauncher:
         free, total = self._context.get_memory_info()
         return int(total - free)
 
+    def release(self) -> None:
+        """Give memory back that no buffer uses any more."""
+        self._scratch = None
+        # What is to be freed is kept until there is much of it, or somebody asks.
+        self._context.deallocations.clear()
+
     def synchronize(self) -> None:
         """Wait for the GPU."""
         self._cuda.synchronize()

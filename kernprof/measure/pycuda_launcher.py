@@ -143,6 +143,11 @@ class PycudaLauncher:
         free, total = self._driver.mem_get_info()
         return int(total - free)
 
+    def release(self) -> None:
+        """Give memory back that no buffer uses any more."""
+        # Allocations end with their objects.
+        self._scratch = None
+
     def synchronize(self) -> None:
         """Wait for the GPU."""
         self._context.synchronize()

@@ -112,5 +112,9 @@ class SimulatedLauncher:
         """Return the bytes of all arrays put so far."""
         return self._used
 
+    def release(self) -> None:
+        """Give memory back that no buffer uses any more."""
+        self._used = 0
+
     def synchronize(self) -> None:
         """Do nothing: launches are done when they return."""

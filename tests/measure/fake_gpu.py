@@ -167,7 +167,17 @@ def cupy(gpu: Gpu, error: str = "", count: int = 1) -> dict[str, types.ModuleTyp
         Event=lambda: Event(gpu),
         get_elapsed_time=lambda a, b: a.time_till(b),
     )
-    return {"cupy": module("cupy", cuda=cuda, RawModule=RawModule, asarray=Array, empty=flushed)}
+    pool = types.SimpleNamespace(free_all_blocks=lambda: None)
+    return {
+        "cupy": module(
+            "cupy",
+            cuda=cuda,
+            RawModule=RawModule,
+            asarray=Array,
+            empty=flushed,
+            get_default_memory_pool=lambda: pool,
+        )
+    }
 
 
 def pycuda(gpu: Gpu, error: str = "") -> dict[str, types.ModuleType]:
@@ -277,6 +287,8 @@ def numba(gpu: Gpu, error: str = "") -> dict[str, types.ModuleType]:
         device = types.SimpleNamespace(
             id=0, name=NAME, compute_capability=(8, 0), MULTIPROCESSOR_COUNT=108
         )
+
+        deallocations = types.SimpleNamespace(clear=lambda: None)
 
         def create_module_image(self, image: bytes) -> Module:
             return Module(image)

@@ -78,6 +78,7 @@ def test_a_kernel_runs_the_same_everywhere(
     launcher.synchronize()
     launcher.flush(1 << 20)
     assert launcher.used_bytes() is not None
+    launcher.release()
     if backend is Backend.SIMULATOR:
         assert spent is None
         return
