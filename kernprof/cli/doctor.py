@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from kernprof.cli.output import (
@@ -9,9 +12,13 @@ from kernprof.cli.output import (
     FormatOption,
     OutputOption,
     emit,
+    notice,
     terminal_width,
     use_color,
 )
+from kernprof.measure.launcher import Backend
+
+_UNAVAILABLE, _WRONG = 4, 1
 
 
 def register(app: typer.Typer) -> None:
@@ -19,12 +26,29 @@ def register(app: typer.Typer) -> None:
     app.command("doctor")(doctor)
 
 
-def doctor(fmt: FormatOption = Format.TABLE, output: OutputOption = None) -> None:
+def doctor(
+    gpu: Annotated[
+        bool,
+        typer.Option(
+            "--gpu",
+            help="The GPU check-up: driver, permissions, profiler, and one kernel of each family "
+            "run, checked, timed and set beside its prediction.",
+        ),
+    ] = False,
+    backend: Annotated[
+        Backend, typer.Option(help="What launches, for --gpu: cupy, pycuda, numba.")
+    ] = Backend.CUPY,
+    fmt: FormatOption = Format.TABLE,
+    output: OutputOption = None,
+) -> None:
     """Show what is here, what is missing, and the command that adds it."""
     from kernprof.health import examine
     from kernprof.view.document import SCHEMA, dump
     from kernprof.view.table import Table, to_csv, to_markdown, to_terminal
 
+    if gpu:
+        _check_up(backend, fmt, output)
+        return
     findings = examine()
     if fmt is Format.JSON:
         records = [
@@ -44,3 +68,27 @@ def doctor(fmt: FormatOption = Format.TABLE, output: OutputOption = None) -> Non
         emit(to_markdown(table), output)
     else:
         emit(to_terminal(table, width=terminal_width(output), color=use_color(output)), output)
+
+
+def _check_up(backend: Backend, fmt: Format, output: Path | None) -> None:
+    """Run the check-up; exit 4 without a usable GPU, 1 when a kernel is wrong."""
+    from kernprof.health.gpu import check_up
+    from kernprof.view.document import dump
+    from kernprof.view.health import check_up_record, check_up_tables
+    from kernprof.view.table import to_csv, to_markdown, to_terminal
+
+    done = check_up(backend, progress=lambda kernel: notice(f"running {kernel}"))
+    tables = check_up_tables(done)
+    if fmt is Format.JSON or (output is not None and output.suffix == ".json"):
+        emit(dump(check_up_record(done)), output)
+    elif fmt is Format.CSV:
+        emit(to_csv(tables[-1]), output)
+    elif fmt is Format.MD:
+        emit("\n".join(to_markdown(table) for table in tables), output)
+    else:
+        width, color = terminal_width(output), use_color(output)
+        emit("\n".join(to_terminal(t, width=width, color=color) for t in tables), output)
+    if done.device is None:
+        raise typer.Exit(_UNAVAILABLE)
+    if not done.healthy:
+        raise typer.Exit(_WRONG)

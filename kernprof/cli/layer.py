@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,6 +22,7 @@ from kernprof.cli.output import (
 )
 from kernprof.errors import UnavailableError, UsageError
 from kernprof.lowering.launch import Direction, Lowering, Phase
+from kernprof.measure.launcher import Backend
 from kernprof.networks.counters import Counter
 from kernprof.networks.ir import Engine
 from kernprof.networks.single import LayerType
@@ -27,6 +30,10 @@ from kernprof.networks.single import LayerType
 if TYPE_CHECKING:
     from kernprof.devices import Device
     from kernprof.layers import PredictedLaunch, StaticLaunch
+    from kernprof.layers.measured import MeasuredLaunch
+    from kernprof.lowering.options import LoweringOptions
+    from kernprof.lowering.report import LayerReport
+    from kernprof.measure.launcher import Launcher
     from kernprof.networks.ir import Layer
 
 
@@ -36,8 +43,11 @@ class LayerSource(StrEnum):
     AUTO = "auto"
     STATIC = "static"
     PREDICTED = "predicted"
+    TIMED = "timed"
+    MEASURED = "measured"
 
 
+_USUAL = "p100"
 # What is shown for a type alone: real layers that people tune.
 _EXAMPLES = {
     LayerType.DEPTHWISE: ("mobilenet", "conv5_1/dw"),
@@ -86,16 +96,32 @@ def layer(
     ] = Engine.DEFAULT,
     phase: Annotated[Phase, typer.Option(help="Caffe's phase.")] = Phase.TRAIN,
     gpu: Annotated[
-        str, typer.Option(help="p100 v100 t4 a100 rtx3090 rtx4090 h100, or an architecture: sm_86.")
-    ] = "p100",
+        str | None,
+        typer.Option(
+            help="p100 v100 t4 a100 rtx3090 rtx4090 h100, or an architecture: sm_86; default: "
+            "p100, and the GPU at hand when it is timed or measured.",
+            show_default=False,
+        ),
+    ] = None,
     counter: Annotated[Counter, typer.Option(help="Counting rule.")] = Counter.NETSCOPE,
     source: Annotated[
         LayerSource,
         typer.Option(
             help="static: geometry, resources and bounds, nothing run; predicted: the launches "
-            "simulated, with cycles and stalls; auto: predicted where that is possible."
+            "simulated, with cycles and stalls; auto: predicted where that is possible; timed: run "
+            "on the GPU here, checked against numpy and timed by events; measured: run under ncu."
         ),
     ] = LayerSource.AUTO,
+    backend: Annotated[
+        Backend, typer.Option(help="What launches, for timed and measured: cupy, pycuda, numba.")
+    ] = Backend.CUPY,
+    repeats: Annotated[
+        int, typer.Option(min=1, help="Counted runs of each launch, for timed.")
+    ] = 20,
+    once: Annotated[
+        bool,
+        typer.Option("--once", help="For timed: launch each once, unchecked (under a profiler)."),
+    ] = False,
     embed_source: EmbedSource = False,
     fmt: FormatOption = Format.TABLE,
     output: OutputOption = None,
@@ -105,11 +131,16 @@ def layer(
     from kernprof.layers import static_launches
     from kernprof.lowering.options import LoweringOptions
     from kernprof.lowering.report import layer_report
+    from kernprof.measure.launcher import open_launcher
     from kernprof.view import layers as view
     from kernprof.view.document import dump
     from kernprof.view.table import to_csv, to_markdown, to_terminal
 
-    device = find(gpu)
+    on_gpu = source in (LayerSource.TIMED, LayerSource.MEASURED)
+    if gpu is not None and on_gpu:
+        raise UsageError(f"--source {source} takes the GPU that is here; leave --gpu out")
+    launcher = open_launcher(backend) if on_gpu else None
+    device = find(gpu or _USUAL) if launcher is None else launcher.facts().device
     shape = {
         "in_channels": in_channels,
         "out_channels": out_channels,
@@ -124,6 +155,14 @@ def layer(
     options = LoweringOptions(lowering=lowering, direction=direction, batch=batch, phase=phase)
     report = layer_report(found, options, network=of, counter=counter)
     statics = static_launches(report.launches, device)
+    if launcher is not None:
+        if source is LayerSource.TIMED:
+            measured = _timed(statics, launcher, device, report.name, repeats, once)
+        else:
+            again = _again(kind, network, name, shape, bias, batch, options, engine, backend)
+            measured = _under_ncu(statics, again, report.name, output)
+        _show_measured(report, statics, device, measured, fmt, output)
+        return
     predicted = _predicted(statics, device, source, report.name)
     if output is not None and output.suffix == REPORT_SUFFIX:
         if not predicted:
@@ -170,6 +209,111 @@ def _predicted(
             raise
         notice(f"cycles and stalls are not predicted: {missing}")
         return ()
+
+
+def _timed(
+    statics: Sequence[StaticLaunch],
+    launcher: Launcher,
+    device: Device,
+    name: str,
+    repeats: int,
+    once: bool,
+) -> Sequence[MeasuredLaunch]:
+    """Run the launches and time them by events."""
+    from kernprof.layers.measured import measure_launches
+    from kernprof.measure.timing import TimingOptions
+
+    how = TimingOptions(repeats=repeats)
+    if once:
+        # Nothing else may be launched: a profiler would list it.
+        how = TimingOptions(warmup=0, repeats=1, flush_l2=False)
+    done = measure_launches(statics, launcher, device, options=how, check=not once, origin=name)
+    for one in done:
+        if one.right is False:
+            notice(f"{one.static.kernel.name}: WRONG RESULT (error {one.error:.2g})")
+    return done
+
+
+def _under_ncu(
+    statics: Sequence[StaticLaunch], again: Sequence[str], name: str, output: Path | None
+) -> Sequence[MeasuredLaunch]:
+    """Run the same command under ncu, each launch once, and read the report."""
+    import tempfile
+
+    from kernprof.cli.profile import notice_line
+    from kernprof.layers.measured import under_profiler
+    from kernprof.measure.collect import CollectOptions, collect
+
+    names = "|".join(dict.fromkeys(s.kernel.name for s in statics))
+    options = CollectOptions(set_name="memory", kernel=f"regex:^({names})$")
+    keep = output if output is not None and output.suffix == REPORT_SUFFIX else None
+    with tempfile.TemporaryDirectory(prefix="kernprof-") as folder:
+        report = keep or Path(folder) / "measured.ncu-rep"
+        done = collect(again, options, keep=report, progress=notice_line)
+    for note in done.notes:
+        notice(note)
+    return under_profiler(statics, done.profiles, name)
+
+
+def _again(
+    kind: LayerType | None,
+    network: str | None,
+    name: str | None,
+    shape: Mapping[str, object],
+    bias: bool,
+    batch: int,
+    options: LoweringOptions,
+    engine: Engine,
+    backend: Backend,
+) -> list[str]:
+    """Return the command that launches the same layer once, for a profiler."""
+    words = [sys.executable, "-m", "kernprof", "layer", "--source", "timed", "--once"]
+    words += ["--backend", str(backend), "--batch", str(batch), "--engine", str(engine)]
+    words += ["--pass", str(options.direction), "--lowering", str(options.lowering)]
+    words += ["--phase", str(options.phase)]
+    for option, value in (("--type", kind), ("--network", network), ("--name", name)):
+        words += [] if value is None else [option, str(value)]
+    for key, extent in shape.items():
+        if extent is not None:
+            text = "x".join(map(str, extent)) if isinstance(extent, tuple) else str(extent)
+            words += ["--" + key.replace("_", "-"), text]
+    return [*words, "--bias"] if bias else words
+
+
+def _show_measured(
+    report: LayerReport,
+    statics: Sequence[StaticLaunch],
+    device: Device,
+    measured: Sequence[MeasuredLaunch],
+    fmt: Format,
+    output: Path | None,
+) -> None:
+    from kernprof.view import layers as view
+    from kernprof.view.document import dump
+    from kernprof.view.measured import measured_tables
+    from kernprof.view.table import to_csv, to_markdown, to_terminal
+
+    if output is not None and output.suffix == REPORT_SUFFIX:
+        if not output.is_file():
+            raise UsageError(f"-o {output}: a report needs --source measured")
+        notice(f"the report is in {output}")
+        output = None
+    if fmt is Format.JSON:
+        emit(dump(view.layer_document(report, statics, device, measured=measured)), output)
+        return
+    tables = [
+        view.launch_table(report, statics, device),
+        *measured_tables(measured, device.name),
+    ]
+    if fmt is Format.CSV:
+        emit(to_csv(tables[1]), output)
+        return
+    lines = "\n".join(view.layer_lines(report)) + "\n\n"
+    if fmt is Format.MD:
+        emit(lines + "\n".join(to_markdown(table) for table in tables), output)
+        return
+    width, color = terminal_width(output), use_color(output)
+    emit(lines + "\n".join(to_terminal(t, width=width, color=color) for t in tables), output)
 
 
 def _layer(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,6 +21,7 @@ from kernprof.cli.output import (
 )
 from kernprof.errors import UsageError
 from kernprof.lowering.launch import Direction, Lowering, Phase
+from kernprof.measure.launcher import Backend
 from kernprof.networks.counters import Counter
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
     from kernprof.layers import NetworkPrediction
     from kernprof.lowering.options import LoweringOptions
+    from kernprof.lowering.report import NetworkReport
     from kernprof.networks.ir import Network, Shape
 
 
@@ -35,6 +38,7 @@ class NetworkSource(StrEnum):
 
     STATIC = "static"
     PREDICTED = "predicted"
+    MEASURED = "measured"
 
 
 def register(app: typer.Typer) -> None:
@@ -82,13 +86,23 @@ def network(
         NetworkSource,
         typer.Option(
             help="static: counted, nothing run; predicted: every launch simulated (a minute or so "
-            "a network), time and shares by kernel family."
+            "a network), time and shares by kernel family; measured: run launch by launch on the "
+            "GPU here: latency, throughput, memory, energy, shares."
         ),
     ] = NetworkSource.STATIC,
     gpu: Annotated[
-        str,
-        typer.Option(help="For predicted: p100 v100 t4 a100 rtx3090 rtx4090 h100, or sm_86."),
-    ] = "p100",
+        str | None,
+        typer.Option(
+            help="For predicted: p100 v100 t4 a100 rtx3090 rtx4090 h100, or sm_86; default: p100.",
+            show_default=False,
+        ),
+    ] = None,
+    backend: Annotated[
+        Backend, typer.Option(help="What launches, for measured: cupy, pycuda, numba.")
+    ] = Backend.CUPY,
+    max_batch: Annotated[
+        int, typer.Option(min=1, help="Largest batch of the throughput's sweep, for measured.")
+    ] = 64,
     input_shape: Annotated[
         str | None,
         typer.Option("--input", help="CxHxW of one image, for files that leave it open."),
@@ -131,10 +145,16 @@ def network(
     for report in reports:
         if report.unsupported:
             notice(f"{report.network}: {len(report.unsupported)} operation(s) are not counted")
+    if source is NetworkSource.MEASURED:
+        if gpu is not None:
+            raise UsageError("--source measured takes the GPU that is here; leave --gpu out")
+        networks = [resolve_network(name, input_shape=shape) for name in dict.fromkeys(wanted)]
+        _show_measured(networks, reports, options, backend, max_batch, fmt, output)
+        return
     predicted: dict[str, NetworkPrediction] = {}
     if source is NetworkSource.PREDICTED:
         networks = [resolve_network(name, input_shape=shape) for name in dict.fromkeys(wanted)]
-        predicted = _predict(networks, gpu, options)
+        predicted = _predict(networks, gpu or "p100", options)
     if fmt is Format.JSON:
         records = [view.network_record(r, predicted.get(r.network)) for r in reports]
         emit(dump({"schema": SCHEMA, "networks": records}), output)
@@ -185,6 +205,75 @@ def _predict(
 
             found[network.name] = predict_network(network, device, options, progress=step)
     return found
+
+
+def _show_measured(
+    networks: Sequence[Network],
+    reports: Sequence[NetworkReport],
+    options: LoweringOptions,
+    backend: Backend,
+    max_batch: int,
+    fmt: Format,
+    output: Path | None,
+) -> None:
+    """Run networks on the GPU here, one after the other, and show what they take."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from kernprof.errors import UnavailableError
+    from kernprof.layers.measured_network import BATCHES, measure_network
+    from kernprof.measure.launcher import open_launcher
+    from kernprof.measure.nvml import Nvml
+    from kernprof.view import measured as view
+    from kernprof.view.document import SCHEMA, dump
+    from kernprof.view.networks import network_record
+    from kernprof.view.table import to_csv, to_markdown, to_terminal
+
+    launcher = open_launcher(backend)
+    device = launcher.facts().device
+    nvml, why = None, ""
+    try:
+        nvml = Nvml()
+    except UnavailableError as missing:
+        why = str(missing)
+        notice(f"energy is not measured: {why}")
+    found = []
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        for network in networks:
+            task = bar.add_task(network.name, total=None)
+
+            def step(what: str, done: int, total: int, task: TaskID = task) -> None:
+                bar.update(task, description=what, completed=done, total=total)
+
+            found.append(
+                measure_network(
+                    network,
+                    launcher,
+                    device,
+                    options,
+                    nvml=nvml,
+                    no_energy=why,
+                    batches=[b for b in BATCHES if b <= max_batch],
+                    progress=step,
+                )
+            )
+    if fmt is Format.JSON:
+        records = [
+            {**network_record(report), **view.network_record(one)}
+            for report, one in zip(reports, found, strict=True)
+        ]
+        emit(dump({"schema": SCHEMA, "networks": records}), output)
+        return
+    published = [None if r.published is None else r.published.run for r in reports]
+    tables = [view.network_table(list(zip(found, published, strict=True)))]
+    tables += [view.batch_table(one) for one in found]
+    if fmt is Format.CSV:
+        emit(to_csv(tables[0]), output)
+    elif fmt is Format.MD:
+        emit("\n".join(to_markdown(table) for table in tables), output)
+    else:
+        width, color = terminal_width(output), use_color(output)
+        emit("\n".join(to_terminal(t, width=width, color=color) for t in tables), output)
 
 
 def _shape(text: str | None) -> Shape | None:

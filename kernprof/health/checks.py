@@ -58,8 +58,8 @@ def examine() -> list[Finding]:
         _libraries,
         _protobuf,
         _programs,
-        _driver,
-        _counters,
+        driver,
+        counters,
         _namesake,
     ]
     return [finding for check in checks for finding in check()]
@@ -106,7 +106,8 @@ def _programs() -> Iterator[Finding]:
             yield Finding(check, State.OPTIONAL, "not on PATH", row["remedy"])
 
 
-def _driver() -> Iterator[Finding]:
+def driver() -> Iterator[Finding]:
+    """Look for the NVIDIA driver."""
     text = _read(_DRIVER)
     if text is None:
         yield Finding(
@@ -119,7 +120,8 @@ def _driver() -> Iterator[Finding]:
         yield Finding("NVIDIA driver", State.OK, " ".join(text.splitlines()[0].split()))
 
 
-def _counters() -> Iterator[Finding]:
+def counters() -> Iterator[Finding]:
+    """Look whether the GPU's counters are open to this user."""
     text = _read(_PARAMETERS)
     if text is None:
         return

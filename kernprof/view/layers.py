@@ -7,6 +7,7 @@ from typing import Any
 
 from kernprof.devices.model import Device
 from kernprof.layers import PredictedLaunch, StaticLaunch, profile_of, total_energy
+from kernprof.layers.measured import MeasuredLaunch
 from kernprof.lowering.report import LayerReport
 from kernprof.stalls.analysis import analyse
 from kernprof.view.document import SCHEMA, profile_record
@@ -154,21 +155,27 @@ def layer_document(
     statics: Sequence[StaticLaunch],
     device: Device,
     predicted: Sequence[PredictedLaunch] = (),
+    measured: Sequence[MeasuredLaunch] = (),
 ) -> dict[str, Any]:
     """Return the document of ``kernprof layer --format json``."""
     profiles = []
     for position, static in enumerate(statics):
-        profile = (
-            predicted[position].profile
-            if predicted
-            else profile_of(static, device, f"{report.name}#{position}")
-        )
+        if predicted:
+            profile = predicted[position].profile
+        elif measured:
+            profile = measured[position].profile
+        else:
+            profile = profile_of(static, device, f"{report.name}#{position}")
         record = profile_record(analyse(profile))
         if predicted:
             whole = predicted[position].cycles
             record["cycles_range"] = [whole.low, whole.high]
             record["simulated_pct"] = whole.simulated_pct
             record["energy_j"] = energy_record(predicted[position].energy)
+        if measured:
+            record["spread_pct"] = measured[position].spread_pct
+            record["error"] = measured[position].error
+            record["right"] = measured[position].right
         record["launch"] = {
             "direction": str(static.launch.direction),
             "purpose": str(static.launch.purpose),
