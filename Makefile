@@ -6,7 +6,7 @@ RUN    := $(VENV)/.installed-run
 DEV    := $(VENV)/.installed-dev
 META   := pyproject.toml setup.py $(wildcard kernprof/timing/core/*)
 
-.PHONY: demo test lint format types bench validate validate-code docs clean
+.PHONY: demo test test-gpu lint format types bench validate validate-code docs clean
 
 demo: $(RUN)
 	@$(BIN)/kernprof stalls traces/paper-table5-p100.nvprof.csv
@@ -19,6 +19,12 @@ demo: $(RUN)
 
 test: $(DEV)
 	$(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
+
+# On a machine with an NVIDIA GPU; needs what the extra [gpu] installs.
+test-gpu: $(DEV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[gpu]'
+	$(BIN)/python -m pytest -m gpu $(PYTEST_ARGS)
+	$(BIN)/kernprof doctor --gpu
 
 lint: $(DEV)
 	$(BIN)/ruff check .

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from validation.cases import cases, find
+from validation.checkups import section as check_ups
 from validation.cycles import record
 from validation.micro import micro
 from validation.silicon import page, replay
@@ -19,6 +20,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("-o", "--output", type=Path, help="write the page to this file")
     parser.add_argument(
         "--record", type=Path, help="write the model's error on the judging launches to this file"
+    )
+    parser.add_argument(
+        "--check-up",
+        type=Path,
+        action="append",
+        default=[],
+        help="what `kernprof doctor --gpu -o FILE.json` wrote on a GPU; may be given again",
     )
     options = parser.parse_args(argv)
     wanted = cases()
@@ -38,6 +46,7 @@ def main(argv: list[str] | None = None) -> int:
     if options.record is not None:
         options.record.write_text(record(rows), "utf-8")
     text = page(replays, [c for c in wanted if c not in seen], list(micro()))
+    text += "\n".join(check_ups(options.check_up))
     if options.output is None:
         print(text, end="")
     else:

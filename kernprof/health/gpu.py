@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from kernprof.devices.model import Device
-from kernprof.errors import KernprofError
+from kernprof.errors import KernprofError, UnavailableError
 from kernprof.health.checks import Finding, State, counters, driver
 from kernprof.layers import can_predict, predict_launches, static_launches
 from kernprof.layers.measured import MeasuredLaunch, measure_launches
@@ -100,7 +100,7 @@ def check_up(
         nvml = Nvml()
         findings.append(_nvml(nvml))
     except KernprofError as missing:
-        findings.append(Finding("NVML", State.MISSING, str(missing)))
+        findings.append(_missing("NVML", missing))
     device = None
     try:
         launcher = launcher or open_launcher(backend)
@@ -109,12 +109,18 @@ def check_up(
         found = f"{facts.name}, compute capability {facts.cc}"
         findings.append(Finding(f"GPU through {launcher.backend}", State.OK, found))
     except KernprofError as missing:
-        findings.append(Finding(f"GPU through {backend}", State.MISSING, str(missing)))
+        findings.append(_missing(f"GPU through {backend}", missing))
     findings += _profiler(device)
     if launcher is None or device is None:
         return CheckUp(tuple(findings), None, ())
     kernels = tuple(_kernels(launcher, device, nvml, families, progress))
     return CheckUp(tuple(findings), device, kernels)
+
+
+def _missing(check: str, error: KernprofError) -> Finding:
+    if isinstance(error, UnavailableError):
+        return Finding(check, State.MISSING, error.what, error.remedy)
+    return Finding(check, State.MISSING, str(error))
 
 
 def _nvml(nvml: Nvml) -> Finding:
@@ -131,7 +137,7 @@ def _profiler(device: Device | None) -> Iterator[Finding]:
     try:
         path = find_tool(tool)
     except KernprofError as missing:
-        yield Finding(f"{tool}", State.MISSING, str(missing))
+        yield _missing(str(tool), missing)
         return
     yield Finding(f"{tool}", State.OK, f"{path}, version {version(path) or 'n/a'}")
 

@@ -84,3 +84,22 @@ def test_the_page_tells_inputs_from_judges() -> None:
     assert "rows (1, mean absolute error 10.0 %)" in text
     assert "(1, 25.0 %)" in text
     assert "| 10 † | 11.0 | +10.0 % |" in text
+
+
+def test_a_check_up_of_a_gpu_extends_the_page(tmp_path: Path) -> None:
+    import json
+
+    from validation.checkups import section as check_ups
+
+    path = tmp_path / "check.json"
+    kernel = {
+        "family": "gemv2N", "kernel": "gemv2N", "right": True, "measured_cycles": 1095.0,
+        "predicted_cycles": 1200.0, "difference_pct": 9.589,
+    }  # fmt: skip
+    path.write_text(json.dumps({"gpu": "A", "healthy": True, "kernels": [kernel]}))
+    text = "\n".join(check_ups([path]))
+    assert "| A | gemv2N | `gemv2N` | right | 1,095 | 1,200 | +9.6 % |" in text
+    assert check_ups([]) == []
+    path.write_text("{}")
+    with pytest.raises(ValueError, match="no check-up"):
+        check_ups([path])
