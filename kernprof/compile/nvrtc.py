@@ -1,22 +1,24 @@
 """NVRTC, NVIDIA's compiler as a library: source to machine code, without a driver or a GPU.
 
-The library comes from the wheel ``nvidia-cuda-nvrtc-cu12``: its 12.9 is the last that knows sm_60
-and sm_70. It is found and loaded by ``cuda.bindings`` on first use.
+The wheel ``nvidia-cuda-nvrtc-cu12`` brings 12.9, the last that knows sm_60 and sm_70; where it is
+not installed, the library of CUDA 13 or of a CUDA toolkit does for the newer architectures.
 """
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
+from kernprof.compile.nvrtc_library import REMEDY, Nvrtc, library
 from kernprof.errors import CompileError, UnavailableError, UnknownNameError
 
-_REMEDY = "pip install 'cuda-bindings>=12.9,<12.10' 'nvidia-cuda-nvrtc-cu12>=12.9,<12.10'"
+_WITHOUT_PASCAL = 13
+_DROPPED = ("sm_50", "sm_52", "sm_53", "sm_60", "sm_61", "sm_62", "sm_70", "sm_72")
+"""What CUDA 13 no longer compiles for (its release notes: Maxwell, Pascal, Volta)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +40,13 @@ class Compiled:
     lowered: dict[str, str]
 
 
-@cache
-def _library() -> Any:
-    try:
-        from cuda.bindings import nvrtc
-
-        nvrtc.nvrtcVersion()
-    except (ImportError, OSError, RuntimeError) as error:
-        raise UnavailableError(f"NVRTC can't be loaded ({error})", _REMEDY) from error
-    return nvrtc
-
-
-def _distribution_version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return "none"
+def _distribution_version(*names: str) -> str:
+    for name in names:
+        try:
+            return metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return "none"
 
 
 @cache
@@ -65,9 +58,10 @@ def compiler_version() -> str:
     UnavailableError
         If NVRTC can't be loaded.
     """
-    _, major, minor = _library().nvrtcVersion()
-    build = _distribution_version("nvidia-cuda-nvrtc-cu12")
-    headers = _distribution_version("nvidia-cuda-runtime-cu12")
+    major, minor = library().version
+    kind = f"cu{major}" if major < 13 else ""
+    names = [f"{name}-{kind}".rstrip("-") for name in ("nvidia-cuda-nvrtc", "nvidia-cuda-runtime")]
+    build, headers = (_distribution_version(name) for name in names)
     return f"nvrtc {major}.{minor} (wheel {build}); headers {headers}"
 
 
@@ -80,39 +74,37 @@ def targets() -> tuple[str, ...]:
     UnavailableError
         If NVRTC can't be loaded.
     """
-    status, numbers = _library().nvrtcGetSupportedArchs()
-    if int(status) != 0:
-        raise UnavailableError(f"NVRTC doesn't list its targets (status {int(status)})", _REMEDY)
-    return tuple(f"sm_{number}" for number in numbers)
+    return tuple(f"sm_{number}" for number in library().targets)
 
 
 def check_target(arch: str) -> None:
     """Raise UnknownNameError unless the compiler has this target; "sm_90a" counts as sm_90."""
-    if arch.rstrip("af") not in targets():
-        raise UnknownNameError("compiler target", arch, targets())
+    if arch.rstrip("af") in targets():
+        return
+    major, minor = library().version
+    if major >= _WITHOUT_PASCAL and arch in _DROPPED:
+        raise UnavailableError(
+            f"NVRTC {major}.{minor} makes no machine code for {arch}; 12.9 is the last that does",
+            REMEDY,
+        )
+    raise UnknownNameError("compiler target", arch, targets())
 
 
-@cache
 def cuda_headers() -> Path | None:
     """Return the directory of the CUDA runtime's headers (``cuda_fp16.h``), or None."""
-    spec = find_spec("nvidia")
-    for place in (spec.submodule_search_locations or ()) if spec else ():
-        directory = Path(place) / "cuda_runtime" / "include"
-        if directory.is_dir():
-            return directory
-    return None
+    return library().place.headers
 
 
-def _text(library: Any, program: Any, size: str, fetch: str) -> bytes:
+def _text(nvrtc: Nvrtc, program: ctypes.c_void_p, size: str, fetch: str) -> bytes:
     """Fetch one of the program's byte strings: NVRTC fills a buffer of the size that it tells."""
-    status, length = getattr(library, size)(program)
-    if int(status) != 0:
-        raise CompileError(f"{size} failed with status {int(status)}")
-    buffer: bytes = b"\0" * length
-    (status,) = getattr(library, fetch)(program, buffer)
-    if int(status) != 0:
-        raise CompileError(f"{fetch} failed with status {int(status)}")
-    return buffer
+    length = ctypes.c_size_t()
+    status = nvrtc.call(size, program, ctypes.byref(length))
+    buffer = ctypes.create_string_buffer(length.value)
+    if status == 0:
+        status = nvrtc.call(fetch, program, buffer)
+    if status != 0:
+        raise CompileError(f"{fetch} failed ({nvrtc.status_text(status)})")
+    return buffer.raw
 
 
 def compile_program(
@@ -141,31 +133,52 @@ def compile_program(
         If NVRTC can't be loaded.
     """
     check_target(arch)
-    library = _library()
-    status, program = library.nvrtcCreateProgram(source.encode(), name.encode(), 0, [], [])
-    if int(status) != 0:
-        raise CompileError(f"{name}: NVRTC makes no program of it (status {int(status)})")
+    nvrtc = library()
+    program = ctypes.c_void_p()
+    status = nvrtc.call(
+        "nvrtcCreateProgram",
+        ctypes.byref(program),
+        _c_text("the source", source),
+        _c_text("the source's name", name),
+        0,
+        None,
+        None,
+    )
+    if status != 0:
+        raise CompileError(f"{name}: NVRTC makes no program of it ({nvrtc.status_text(status)})")
     try:
         for expression in instantiate:
-            (status,) = library.nvrtcAddNameExpression(program, expression.encode())
-            if int(status) != 0:
+            wanted = _c_text("a name expression", expression)
+            if nvrtc.call("nvrtcAddNameExpression", program, wanted) != 0:
                 raise CompileError(f"{name}: {expression!r} is no kernel name")
-        arguments = [f"--gpu-architecture={arch}".encode(), *(o.encode() for o in options)]
-        (status,) = library.nvrtcCompileProgram(program, len(arguments), arguments)
-        log = _text(library, program, "nvrtcGetProgramLogSize", "nvrtcGetProgramLog")
+        words = [f"--gpu-architecture={arch}", *options]
+        arguments = (ctypes.c_char_p * len(words))(*(_c_text("an option", w) for w in words))
+        status = nvrtc.call("nvrtcCompileProgram", program, len(words), arguments)
+        log = _text(nvrtc, program, "nvrtcGetProgramLogSize", "nvrtcGetProgramLog")
         message = log.rstrip(b"\0").decode("utf-8", "replace").strip()
-        if int(status) != 0:
+        if status != 0:
             raise CompileError(f"{name}: {_first_error(message)}", message)
-        image = _text(library, program, "nvrtcGetCUBINSize", "nvrtcGetCUBIN")
+        image = _text(nvrtc, program, "nvrtcGetCUBINSize", "nvrtcGetCUBIN")
         lowered = {}
         for expression in instantiate:
-            status, symbol = library.nvrtcGetLoweredName(program, expression.encode())
-            if int(status) != 0:
+            symbol = ctypes.c_char_p()
+            status = nvrtc.call(
+                "nvrtcGetLoweredName", program, expression.encode(), ctypes.byref(symbol)
+            )
+            if status != 0 or symbol.value is None:
                 raise CompileError(f"{name}: {expression!r} was not instantiated", message)
-            lowered[expression] = symbol.decode()
+            lowered[expression] = symbol.value.decode()
         return Compiled(image, message, lowered)
     finally:
-        library.nvrtcDestroyProgram(program)
+        nvrtc.call("nvrtcDestroyProgram", ctypes.byref(program))
+
+
+def _c_text(what: str, text: str) -> bytes:
+    """Encode for C, which would silently end a text at its first zero."""
+    encoded = text.encode()
+    if b"\0" in encoded:
+        raise CompileError(f"{what} holds a zero byte; the compiler takes text only")
+    return encoded
 
 
 def _first_error(log: str) -> str:

@@ -13,6 +13,7 @@ from importlib import metadata, resources
 from pathlib import Path
 
 from kernprof._version import __version__
+from kernprof.errors import UnavailableError
 
 _DRIVER = Path("/proc/driver/nvidia/version")
 _PARAMETERS = Path("/proc/driver/nvidia/params")
@@ -56,6 +57,7 @@ def examine() -> list[Finding]:
     checks: list[Callable[[], Iterator[Finding]]] = [
         _python,
         _libraries,
+        _compiler,
         _protobuf,
         _programs,
         driver,
@@ -79,6 +81,20 @@ def _libraries() -> Iterator[Finding]:
         else:
             state = State.MISSING if row["required"] else State.OPTIONAL
             yield Finding(check, state, "not installed", row["remedy"])
+
+
+def _compiler() -> Iterator[Finding]:
+    from kernprof.compile.nvrtc_library import library
+
+    check = "NVRTC (compiling kernels)"
+    try:
+        found = library()
+    except UnavailableError as missing:
+        yield Finding(check, State.OPTIONAL, missing.what, missing.remedy)
+        return
+    oldest, newest = min(found.targets), max(found.targets)
+    told = f"{found.version[0]}.{found.version[1]}, sm_{oldest} to sm_{newest}"
+    yield Finding(check, State.OK, f"{told}, {found.place.library}")
 
 
 def _protobuf() -> Iterator[Finding]:
