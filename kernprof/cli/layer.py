@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -122,6 +123,13 @@ def layer(
         bool,
         typer.Option("--once", help="For timed: launch each once, unchecked (under a profiler)."),
     ] = False,
+    clock_control: Annotated[
+        str,
+        typer.Option(
+            help="For measured: base, clocks locked to base as a prediction has them; none, left "
+            "as they are."
+        ),
+    ] = "base",
     embed_source: EmbedSource = False,
     fmt: FormatOption = Format.TABLE,
     output: OutputOption = None,
@@ -160,7 +168,7 @@ def layer(
             measured = _timed(statics, launcher, device, report.name, repeats, once)
         else:
             again = _again(kind, network, name, shape, bias, batch, options, engine, backend)
-            measured = _under_ncu(statics, again, report.name, output)
+            measured = _under_ncu(statics, again, report.name, output, clock_control)
         _show_measured(report, statics, device, measured, fmt, output)
         return
     predicted = _predicted(statics, device, source, report.name)
@@ -235,7 +243,11 @@ def _timed(
 
 
 def _under_ncu(
-    statics: Sequence[StaticLaunch], again: Sequence[str], name: str, output: Path | None
+    statics: Sequence[StaticLaunch],
+    again: Sequence[str],
+    name: str,
+    output: Path | None,
+    clock_control: str,
 ) -> Sequence[MeasuredLaunch]:
     """Run the same command under ncu, each launch once, and read the report."""
     import tempfile
@@ -245,7 +257,9 @@ def _under_ncu(
     from kernprof.measure.collect import CollectOptions, collect
 
     names = "|".join(dict.fromkeys(s.kernel.name for s in statics))
-    options = CollectOptions(set_name="memory", kernel=f"regex:^({names})$")
+    options = CollectOptions(
+        set_name="memory", kernel=f"regex:^({names})$", clock_control=clock_control
+    )
     keep = output if output is not None and output.suffix == REPORT_SUFFIX else None
     with tempfile.TemporaryDirectory(prefix="kernprof-") as folder:
         report = keep or Path(folder) / "measured.ncu-rep"
@@ -268,6 +282,8 @@ def _again(
 ) -> list[str]:
     """Return the command that launches the same layer once, for a profiler."""
     words = [sys.executable, "-m", "kernprof", "layer", "--source", "timed", "--once"]
+    # Its own table would stand among the profiler's messages.
+    words += ["--output", os.devnull]
     words += ["--backend", str(backend), "--batch", str(batch), "--engine", str(engine)]
     words += ["--pass", str(options.direction), "--lowering", str(options.lowering)]
     words += ["--phase", str(options.phase)]

@@ -123,6 +123,7 @@ class CupyLauncher:
     def elapsed_ns(self, work: Callable[[], None]) -> float | None:
         """Time work by two events."""
         cuda = self._cupy.cuda
+        # Made first: nothing but the launch may come between the two records.
         start, end = cuda.Event(), cuda.Event()
         start.record()
         work()

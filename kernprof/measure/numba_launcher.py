@@ -80,7 +80,7 @@ class NumbaLauncher:
 
     def load(self, image: bytes, kernel: str, dynamic_shared: int = 0) -> Any:
         """Load a cubin."""
-        module = self._context.create_module_image(image)
+        module = self._context.create_module_image(self._object_code(image))
         self._modules.append(module)
         function = module.get_function(kernel)
         if dynamic_shared > _DEFAULT_SHARED:
@@ -95,6 +95,11 @@ class NumbaLauncher:
                     f"{status.name}"
                 )
         return function
+
+    def _object_code(self, image: bytes) -> Any:
+        """Return machine code as Numba's driver keeps it: by its handle."""
+        kind = getattr(self._core, "ObjectCode", None)
+        return image if kind is None else kind.from_cubin(image)
 
     def put(self, array: np.ndarray[Any, Any]) -> Any:
         """Copy an array to the GPU."""
