@@ -62,7 +62,7 @@ class Limits:
     instances_per_metric: int = 2_000_000
     entries: int = 250_000
     details_per_launch: int = 10_000
-    details: int = 2_500_000
+    details: int = 1_000_000
     name_chars: int = 64 * 1024
 
 

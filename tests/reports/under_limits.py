@@ -32,15 +32,16 @@ def run(path: Path) -> dict[str, object]:
     from kernprof import main
 
     out, err = io.StringIO(), io.StringIO()
-    started = time.monotonic()
-    signal.alarm(SECONDS)
+    started = time.process_time()
+    # Of the processor's time: a busy machine must not fail an input that costs little.
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code: object = main(["stalls", str(path), "--format", "json"])
     except BaseException as error:
         code = f"{type(error).__name__}: {error}"
     finally:
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
     launches = None
     if code == 0:
         profiles = json.loads(out.getvalue())["profiles"]
@@ -50,7 +51,7 @@ def run(path: Path) -> dict[str, object]:
         "launches": launches,
         "stdout_bytes": len(out.getvalue()),
         "stderr": err.getvalue()[-2000:],
-        "seconds": round(time.monotonic() - started, 3),
+        "seconds": round(time.process_time() - started, 3),
     }
 
 
@@ -60,7 +61,7 @@ def serve(folder: Path) -> None:
     for name in ("zstandard", "google.protobuf"):
         importlib.import_module(name)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    signal.signal(signal.SIGALRM, _alarm)
+    signal.signal(signal.SIGPROF, _alarm)
     for name in sys.stdin.read().splitlines():
         print(json.dumps({"name": name, **run(folder / name)}), flush=True)
 

@@ -1,14 +1,14 @@
-"""Launch the micro-benchmarks on the GPU that is here.
+r"""Launch the micro-benchmarks on the GPU that is here.
 
 ``python validation/hardware/micro_run.py --out FOLDER`` times each kernel by events and keeps the
 clock readings of those that take them, in ``FOLDER/micro.json`` and ``FOLDER/micro.npz``. With
 ``--once`` each is launched once and nothing else is, for a run under Nsight Compute::
 
-    ncu --set full --import-source no --clock-control none --cache-control all \\
+    ncu --set full --import-source no --clock-control none --cache-control all \
         -o micro python validation/hardware/micro_run.py --once --budget 80
 
-Needs CuPy and numpy. ``--build FOLDER`` (machine code for ``--cubins FOLDER``) and ``--dry`` (run in
-the simulator) need kernprof and no GPU.
+Needs CuPy and numpy. ``--build FOLDER`` (machine code for ``--cubins FOLDER``) and ``--dry`` (run
+in the simulator) need kernprof and no GPU.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from validation.hardware.table import (  # noqa: E402
+from validation.hardware.table import (
     CLOCKED,
     OPTIONS,
     Experiment,
