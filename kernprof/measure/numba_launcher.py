@@ -57,6 +57,7 @@ class NumbaLauncher:
             self._context = self._cuda.current_context()
         except (support.CudaSupportError, IndexError) as failed:
             raise no_gpu(failed) from None
+        self._stream = self._core.Stream.from_handle(0)
         self._modules: list[Any] = []
         self._scratch: Any = None
 
@@ -122,9 +123,8 @@ class NumbaLauncher:
             0 if a is None else a.device_ctypes_pointer.value if hasattr(a, "copy_to_host") else a
             for a in arguments
         ]
-        stream = self._core.Stream.from_handle(0)
         config = self._core.LaunchConfig(grid=grid, block=block, shmem_size=dynamic_shared)
-        self._core.launch(stream, config, function.kernel, *given)
+        self._core.launch(self._stream, config, function.kernel, *given)
 
     def elapsed_ns(self, work: Callable[[], None]) -> float | None:
         """Time work by two events."""
@@ -136,12 +136,12 @@ class NumbaLauncher:
         return float(self._cuda.event_elapsed_time(start, end)) * 1e6
 
     def flush(self, size_bytes: int) -> None:
-        """Overwrite a scratch array from the host."""
+        """Copy one scratch array to another, on the GPU: the host does not wait for it."""
         import numpy as np
 
         if self._scratch is None or self._scratch[0].size < size_bytes:
             host = np.zeros(size_bytes, np.uint8)
-            self._scratch = (host, self._cuda.to_device(host))
+            self._scratch = (self._cuda.to_device(host), self._cuda.to_device(host))
         self._scratch[1].copy_to_device(self._scratch[0])
 
     def used_bytes(self) -> int | None:

@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,27 @@ def test_a_layer_is_measured_under_ncu(
     monkeypatch.setenv("KERNPROF_STANDIN", "permission")
     assert main(["layer", "--type", "depthwise", "--source", "measured"]) == 4
     assert "ERR_NVGPUCTRPERM" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("clocks", [None, "none"])
+def test_the_profiled_command_is_quiet_and_clocks_are_as_asked(
+    gpu: fake_gpu.Gpu, monkeypatch: pytest.MonkeyPatch, clocks: str | None
+) -> None:
+    from kernprof.measure import collect
+
+    seen: list[tuple[Sequence[str], collect.CollectOptions]] = []
+
+    def record(command: Sequence[str], options: collect.CollectOptions, **_: object) -> None:
+        seen.append((command, options))
+        raise InputError("enough seen")
+
+    monkeypatch.setattr(collect, "collect", record)
+    more = ["--clock-control", clocks] if clocks else []
+    assert main(["layer", "--type", "depthwise", "--source", "measured", *more]) == 3
+    ((command, options),) = seen
+    assert options.clock_control == (clocks or "base")
+    # The table of the profiled command would stand among the profiler's messages.
+    assert command[command.index("--output") + 1] == os.devnull
 
 
 def test_the_profilers_launches_are_put_to_the_layers(gpu: fake_gpu.Gpu) -> None:

@@ -273,12 +273,13 @@ def numba(gpu: Gpu, error: str = "") -> dict[str, types.ModuleType]:
             addresses[id(self)] = self
             return types.SimpleNamespace(value=id(self))
 
-        def copy_to_device(self, host: np.ndarray) -> None:
-            gpu.flushed_bytes += host.nbytes
+        def copy_to_device(self, other: DeviceArray) -> None:
+            assert isinstance(other, DeviceArray), "a copy from the host would be waited for"
+            gpu.flushed_bytes += other.size
 
     class Module:
-        def __init__(self, image: bytes) -> None:
-            self.image = image
+        def __init__(self, code: Any) -> None:
+            self.image = code.handle
 
         def get_function(self, name: str) -> Function:
             return Function(gpu, self.image, name)
@@ -290,8 +291,9 @@ def numba(gpu: Gpu, error: str = "") -> dict[str, types.ModuleType]:
 
         deallocations = types.SimpleNamespace(clear=lambda: None)
 
-        def create_module_image(self, image: bytes) -> Module:
-            return Module(image)
+        def create_module_image(self, code: Any) -> Module:
+            # numba-cuda 0.30 asks its object for a handle; bytes have none.
+            return Module(code)
 
         def get_memory_info(self) -> tuple[int, int]:
             return 30 << 30, 40 << 30
@@ -310,6 +312,9 @@ def numba(gpu: Gpu, error: str = "") -> dict[str, types.ModuleType]:
 
     core = module(
         "cuda.core",
+        ObjectCode=types.SimpleNamespace(
+            from_cubin=lambda image: types.SimpleNamespace(handle=image)
+        ),
         Stream=types.SimpleNamespace(from_handle=lambda handle: handle),
         LaunchConfig=lambda grid, block, shmem_size: types.SimpleNamespace(
             grid=grid, block=block, shmem_size=shmem_size

@@ -230,8 +230,11 @@ def test_caches_are_flushed_or_buffers_rotated(monkeypatch: pytest.MonkeyPatch) 
     assert time_work(launcher, works, options, l2_bytes=1 << 20) is not None
     assert turns == [0, 1, 0, 1, 2, 0]
     assert gpu.flushed_bytes == 0
+    before = gpu.synchronised
     time_work(launcher, works, TimingOptions(warmup=0, repeats=2), l2_bytes=1 << 20)
     assert gpu.flushed_bytes == 2 << 20
+    # Once after the warm-up: waiting for a flush would put the host's launch time between events.
+    assert gpu.synchronised == before + 1
 
 
 @pytest.mark.parametrize(
