@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kernprof.cli.convert import REPORT_SUFFIX, EmbedSource, write
+from kernprof.cli.measured_layer import same_once, show_measured, timed, timing, under_ncu
 from kernprof.cli.output import (
     Format,
     FormatOption,
@@ -31,10 +29,6 @@ from kernprof.networks.single import LayerType
 if TYPE_CHECKING:
     from kernprof.devices import Device
     from kernprof.layers import PredictedLaunch, StaticLaunch
-    from kernprof.layers.measured import MeasuredLaunch
-    from kernprof.lowering.options import LoweringOptions
-    from kernprof.lowering.report import LayerReport
-    from kernprof.measure.launcher import Launcher
     from kernprof.networks.ir import Layer
 
 
@@ -119,6 +113,17 @@ def layer(
     repeats: Annotated[
         int, typer.Option(min=1, help="Counted runs of each launch, for timed.")
     ] = 20,
+    warmup: Annotated[
+        int, typer.Option(min=0, help="Runs before them that are not counted, for timed.")
+    ] = 3,
+    rotate: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="For timed: 0 overwrites the L2 before each run; N uses N sets of buffers in turn "
+            "instead (1: warm caches).",
+        ),
+    ] = 0,
     once: Annotated[
         bool,
         typer.Option("--once", help="For timed: launch each once, unchecked (under a profiler)."),
@@ -165,11 +170,12 @@ def layer(
     statics = static_launches(report.launches, device)
     if launcher is not None:
         if source is LayerSource.TIMED:
-            measured = _timed(statics, launcher, device, report.name, repeats, once)
+            how = timing(warmup, repeats, rotate, once)
+            measured = timed(statics, launcher, device, report.name, how, check=not once)
         else:
-            again = _again(kind, network, name, shape, bias, batch, options, engine, backend)
-            measured = _under_ncu(statics, again, report.name, output, clock_control)
-        _show_measured(report, statics, device, measured, fmt, output)
+            again = same_once(kind, network, name, shape, bias, batch, options, engine, backend)
+            measured = under_ncu(statics, again, report.name, output, clock_control)
+        show_measured(report, statics, device, measured, fmt, output)
         return
     predicted = _predicted(statics, device, source, report.name)
     if output is not None and output.suffix == REPORT_SUFFIX:
@@ -217,119 +223,6 @@ def _predicted(
             raise
         notice(f"cycles and stalls are not predicted: {missing}")
         return ()
-
-
-def _timed(
-    statics: Sequence[StaticLaunch],
-    launcher: Launcher,
-    device: Device,
-    name: str,
-    repeats: int,
-    once: bool,
-) -> Sequence[MeasuredLaunch]:
-    """Run the launches and time them by events."""
-    from kernprof.layers.measured import measure_launches
-    from kernprof.measure.timing import TimingOptions
-
-    how = TimingOptions(repeats=repeats)
-    if once:
-        # Nothing else may be launched: a profiler would list it.
-        how = TimingOptions(warmup=0, repeats=1, flush_l2=False)
-    done = measure_launches(statics, launcher, device, options=how, check=not once, origin=name)
-    for one in done:
-        if one.right is False:
-            notice(f"{one.static.kernel.name}: WRONG RESULT (error {one.error:.2g})")
-    return done
-
-
-def _under_ncu(
-    statics: Sequence[StaticLaunch],
-    again: Sequence[str],
-    name: str,
-    output: Path | None,
-    clock_control: str,
-) -> Sequence[MeasuredLaunch]:
-    """Run the same command under ncu, each launch once, and read the report."""
-    import tempfile
-
-    from kernprof.cli.profile import notice_line
-    from kernprof.layers.measured import under_profiler
-    from kernprof.measure.collect import CollectOptions, collect
-
-    names = "|".join(dict.fromkeys(s.kernel.name for s in statics))
-    options = CollectOptions(
-        set_name="memory", kernel=f"regex:^({names})$", clock_control=clock_control
-    )
-    keep = output if output is not None and output.suffix == REPORT_SUFFIX else None
-    with tempfile.TemporaryDirectory(prefix="kernprof-") as folder:
-        report = keep or Path(folder) / "measured.ncu-rep"
-        done = collect(again, options, keep=report, progress=notice_line)
-    for note in done.notes:
-        notice(note)
-    return under_profiler(statics, done.profiles, name)
-
-
-def _again(
-    kind: LayerType | None,
-    network: str | None,
-    name: str | None,
-    shape: Mapping[str, object],
-    bias: bool,
-    batch: int,
-    options: LoweringOptions,
-    engine: Engine,
-    backend: Backend,
-) -> list[str]:
-    """Return the command that launches the same layer once, for a profiler."""
-    words = [sys.executable, "-m", "kernprof", "layer", "--source", "timed", "--once"]
-    # Its own table would stand among the profiler's messages.
-    words += ["--output", os.devnull]
-    words += ["--backend", str(backend), "--batch", str(batch), "--engine", str(engine)]
-    words += ["--pass", str(options.direction), "--lowering", str(options.lowering)]
-    words += ["--phase", str(options.phase)]
-    for option, value in (("--type", kind), ("--network", network), ("--name", name)):
-        words += [] if value is None else [option, str(value)]
-    for key, extent in shape.items():
-        if extent is not None:
-            text = "x".join(map(str, extent)) if isinstance(extent, tuple) else str(extent)
-            words += ["--" + key.replace("_", "-"), text]
-    return [*words, "--bias"] if bias else words
-
-
-def _show_measured(
-    report: LayerReport,
-    statics: Sequence[StaticLaunch],
-    device: Device,
-    measured: Sequence[MeasuredLaunch],
-    fmt: Format,
-    output: Path | None,
-) -> None:
-    from kernprof.view import layers as view
-    from kernprof.view.document import dump
-    from kernprof.view.measured import measured_tables
-    from kernprof.view.table import to_csv, to_markdown, to_terminal
-
-    if output is not None and output.suffix == REPORT_SUFFIX:
-        if not output.is_file():
-            raise UsageError(f"-o {output}: a report needs --source measured")
-        notice(f"the report is in {output}")
-        output = None
-    if fmt is Format.JSON:
-        emit(dump(view.layer_document(report, statics, device, measured=measured)), output)
-        return
-    tables = [
-        view.launch_table(report, statics, device),
-        *measured_tables(measured, device.name),
-    ]
-    if fmt is Format.CSV:
-        emit(to_csv(tables[1]), output)
-        return
-    lines = "\n".join(view.layer_lines(report)) + "\n\n"
-    if fmt is Format.MD:
-        emit(lines + "\n".join(to_markdown(table) for table in tables), output)
-        return
-    width, color = terminal_width(output), use_color(output)
-    emit(lines + "\n".join(to_terminal(t, width=width, color=color) for t in tables), output)
 
 
 def _layer(

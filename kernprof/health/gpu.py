@@ -178,9 +178,14 @@ def _kernels(
             progress(launch.kernel)
         statics = static_launches([launch], device)
         (measured,) = measure_launches(
-            statics, launcher, device, options=TimingOptions(), origin="check-up"
+            statics,
+            launcher,
+            device,
+            options=TimingOptions(),
+            origin="check-up",
+            clocks=None if nvml is None else nvml.clocks_mhz,
         )
-        clocks = None if nvml is None else nvml.clocks_mhz()
+        clocks = measured.clocks_mhz
         one = None if measured.times is None else measured.times.median_ns
         cycles = None if clocks is None or one is None else one * clocks[0] / 1e3
         predicted = None

@@ -27,6 +27,7 @@ TOLERANCE = 1e-4
 some ten thousand products in single precision."""
 
 Progress = Callable[[int, int], None]
+Clocks = Callable[[], tuple[int, int] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +44,15 @@ class MeasuredLaunch:
         Largest error relative to the largest expected value; None where it was not checked.
     profile
         Its time as a profile; source ``measured`` (``predicted`` in the simulator).
+    clocks_mhz
+        Clocks of the SMs and of the memory right after the runs; None where nobody told.
     """
 
     static: StaticLaunch
     times: Times | None
     error: float | None
     profile: KernelProfile
+    clocks_mhz: tuple[int, int] | None = None
 
     @property
     def time_ns(self) -> float | None:
@@ -158,6 +162,7 @@ def measure_launches(
     check: bool = True,
     origin: str = "",
     progress: Progress | None = None,
+    clocks: Clocks | None = None,
 ) -> tuple[MeasuredLaunch, ...]:
     """Run launches on a GPU; those of one kernel and shape once.
 
@@ -175,6 +180,8 @@ def measure_launches(
         What the profiles say they come from.
     progress
         Called with the number of launches done and of all.
+    clocks
+        Tells the clocks of the SMs and of the memory in MHz, as NVML does.
 
     Raises
     ------
@@ -188,7 +195,7 @@ def measure_launches(
     for position, static in enumerate(wanted):
         key = (static.kernel.name, static.launch.sizes)
         if key not in known:
-            known[key] = _measure(static, launcher, device, how, check)
+            known[key] = _measure(static, launcher, device, how, check, clocks)
         made = known[key]
         profile = replace(made.profile, origin=f"{origin}#{position}", launches=static.launch.count)
         found.append(replace(made, static=static, profile=profile))
@@ -198,7 +205,12 @@ def measure_launches(
 
 
 def _measure(
-    static: StaticLaunch, launcher: Launcher, device: Device, how: TimingOptions, check: bool
+    static: StaticLaunch,
+    launcher: Launcher,
+    device: Device,
+    how: TimingOptions,
+    check: bool,
+    clocks: Clocks | None,
 ) -> MeasuredLaunch:
     first = prepare(static, launcher, device.arch.name)
     error = None
@@ -216,7 +228,9 @@ def _measure(
         l2_bytes=device.l2_bytes,
         label=static.kernel.name,
     )
-    return MeasuredLaunch(static, times, error, _profile(static, launcher, device, how, times))
+    at = None if clocks is None or times is None else clocks()
+    profile = _profile(static, launcher, device, how, times, at)
+    return MeasuredLaunch(static, times, error, profile, at)
 
 
 def largest_error(prepared: Prepared, launcher: Launcher) -> float:
@@ -254,6 +268,7 @@ def _profile(
     device: Device,
     how: TimingOptions,
     times: Times | None,
+    clocks_mhz: tuple[int, int] | None,
 ) -> KernelProfile:
     made = profile_of(static, device, "")
     simulated = launcher.backend is Backend.SIMULATOR
@@ -266,6 +281,10 @@ def _profile(
             f"median of {len(times.samples_ns)} runs by events, 80 % within "
             f"{times.spread_pct:.1f} % of it; {caches}"
         )
+        if clocks_mhz is not None:
+            notes.append(
+                f"clocks right after: SM {clocks_mhz[0]} MHz, memory {clocks_mhz[1]} MHz (NVML)"
+            )
     return replace(
         made,
         source=Source.PREDICTED if simulated else Source.MEASURED,

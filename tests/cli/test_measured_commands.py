@@ -59,6 +59,20 @@ def test_a_layer_is_checked_and_timed(
     assert list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
 
 
+def test_clocks_are_told_and_buffers_may_rotate(
+    gpu: fake_gpu.Gpu, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_gpu.install(monkeypatch, fake_gpu.nvml())
+    runs = ["--repeats", "4", "--warmup", "1", "--rotate", "2", "--format", "json"]
+    assert main([*LAYER, "--source", "timed", *runs]) == 0
+    assert gpu.flushed_bytes == 0
+    for record in json.loads(capsys.readouterr().out)["profiles"]:
+        notes = " ".join(record["notes"])
+        assert "median of 4 runs" in notes
+        assert "2 set(s) of buffers" in notes
+        assert "clocks right after: SM 1095 MHz, memory 1215 MHz" in notes
+
+
 def test_under_a_profiler_each_is_launched_once(gpu: fake_gpu.Gpu) -> None:
     assert main([*LAYER, "--source", "timed", "--once"]) == 0
     names = [name for name, *_ in gpu.launches]
