@@ -65,3 +65,11 @@ extern "C" __global__ void chase_shared(int* y, int steps) {
     for (int j = 0; j < 16; ++j) at = *(volatile int*)((char*)next + at);
   y[threadIdx.x] = at;
 }
+
+extern "C" __global__ void barriers(int* y, int steps) {
+#pragma unroll 1
+  for (int i = 0; i < steps; i += 16)
+#pragma unroll
+    for (int j = 0; j < 16; ++j) asm volatile("bar.sync 0;" ::: "memory");
+  y[threadIdx.x] = steps;
+}

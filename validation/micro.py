@@ -111,6 +111,14 @@ def _chase_shared(device: Device) -> float:
     return _difference(device, more, less, 256)
 
 
+def _barriers(device: Device, warps: int) -> float:
+    y = np.zeros(WARP_SIZE * warps, np.int32)
+    more, less = (
+        _run(device, "barriers", 1, WARP_SIZE * warps, [y, np.int32(n)]) for n in (256, 128)
+    )
+    return _difference(device, more, less, 128)
+
+
 def _beyond_l1(device: Device) -> int:
     """Lines that no L1 holds and any L2 does."""
     return 16384 if device.l2_bytes and device.l2_bytes > 3 << 20 else 8192
@@ -125,6 +133,7 @@ _KERNELS: dict[str, Callable[[Device], float]] = {
     "chase_l1": lambda device: _chase(device, 64, warm=True),
     "chase_l2": lambda device: _chase(device, _beyond_l1(device), warm=True),
     "chase_dram": lambda device: _chase(device, 8192, warm=False),
+    **{f"barriers_{w}": lambda device, w=w: _barriers(device, w) for w in (1, 8, 32)},
 }
 
 

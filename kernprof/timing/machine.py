@@ -40,6 +40,7 @@ class Machine:
     store_bytes_per_cycle: float
     store_read_latency: int
     barrier_latency: int
+    barrier_interval: int
     fetch_latency: int
     fetch_cold_latency: int
     constant_latency: int

@@ -114,6 +114,7 @@ class Config(ctypes.Structure):
             "register_banks "
             "launch_latency block_latency round_cycles warp_interval shared_latency l1_latency "
             "l2_latency dram_latency atomic_latency store_read_latency barrier_latency "
+            "barrier_interval "
             "branch_latency fetch_latency fetch_cold_latency constant_latency drain_latency "
             "fence_latency sleep_cycles write_buffer_cycles fetch_interval",
         ),

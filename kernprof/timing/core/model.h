@@ -84,7 +84,7 @@ struct Config {
   // Cycles.
   std::int64_t launch_latency, block_latency, round_cycles, warp_interval;
   std::int64_t shared_latency, l1_latency, l2_latency, dram_latency, atomic_latency;
-  std::int64_t store_read_latency, barrier_latency, branch_latency, fetch_latency,
+  std::int64_t store_read_latency, barrier_latency, barrier_interval, branch_latency, fetch_latency,
       fetch_cold_latency, constant_latency, drain_latency, fence_latency, sleep_cycles,
       write_buffer_cycles, fetch_interval;
   // Rates: cycles an instruction, bytes or sectors a cycle.

@@ -375,6 +375,9 @@ void Sm::issue(Scheduler& scheduler, int index, Cycle now) {
       ResidentBlock& block = blocks_[static_cast<std::size_t>(warp.block)];
       warp.state = kAtBarrier;
       warp.since = now + 1;
+      // The unit takes one warp after another, of all blocks.
+      barrier_free_ = std::max(barrier_free_, now) + config_.barrier_interval;
+      block.barrier_seen = barrier_free_;
       if (++block.arrived >= block.warps_left) release_barrier(warp.block, now);
       return;
     }
@@ -569,7 +572,7 @@ void Sm::release_barrier(int number, Cycle now) {
     for (std::size_t index = 0; index < scheduler.warps.size(); ++index) {
       Warp& warp = scheduler.warps[index];
       if (!warp.live || warp.block != number || warp.state != kAtBarrier) continue;
-      const Cycle open = std::max(now + 1, warp.since);
+      const Cycle open = std::max({now + 1, warp.since, block.barrier_seen});
       charge(warp.pc, kBarrierStall, open - warp.since);
       plan(warp, open, open + config_.barrier_latency, false);
       warp.waits.board = kLongScoreboard;

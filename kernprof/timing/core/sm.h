@@ -71,7 +71,7 @@ struct ResidentBlock {
   bool used = false;
   int warps_left = 0;
   int arrived = 0;
-  Cycle barrier_since = 0;
+  Cycle barrier_seen = 0;  // when the barrier unit has taken its last arrival
 };
 
 class Sm {
@@ -136,6 +136,7 @@ class Sm {
   int resident_ = 0;
   std::uint32_t ages_ = 0;
   Cycle last_leave_ = 0, active_since_ = 0, active_ = 0;
+  Cycle barrier_free_ = 0;
   Cycle next_launch_ = 0;
   std::int64_t dry_ = 0;
 };
