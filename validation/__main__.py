@@ -10,6 +10,8 @@ from validation.cases import cases, find
 from validation.checkups import section as check_ups
 from validation.cycles import record
 from validation.micro import micro
+from validation.own import own
+from validation.own import section as own_kernels
 from validation.silicon import page, replay
 
 
@@ -46,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
     if options.record is not None:
         options.record.write_text(record(rows), "utf-8")
     text = page(replays, [c for c in wanted if c not in seen], list(micro()))
-    text += "\n".join(check_ups(options.check_up))
+    text += "\n".join([*own_kernels(own()), *check_ups(options.check_up)])
     if options.output is None:
         print(text, end="")
     else:

@@ -27,8 +27,11 @@ from kernprof.networks.ir import Engine
 from kernprof.networks.single import LayerType
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from kernprof.devices import Device
     from kernprof.layers import PredictedLaunch, StaticLaunch
+    from kernprof.lowering.report import LayerReport
     from kernprof.networks.ir import Layer
 
 
@@ -93,8 +96,9 @@ def layer(
     gpu: Annotated[
         str | None,
         typer.Option(
-            help="p100 v100 t4 a100 rtx3090 rtx4090 h100, or an architecture: sm_86; default: "
-            "p100, and the GPU at hand when it is timed or measured.",
+            help="p100 v100 t4 a100 rtx3090 rtx4090 h100, or an architecture: sm_86; several "
+            "(p100,a100,h100) are shown side by side. Default: p100, and the GPU at hand when it "
+            "is timed or measured.",
             show_default=False,
         ),
     ] = None,
@@ -153,7 +157,8 @@ def layer(
     if gpu is not None and on_gpu:
         raise UsageError(f"--source {source} takes the GPU that is here; leave --gpu out")
     launcher = open_launcher(backend) if on_gpu else None
-    device = find(gpu or _USUAL) if launcher is None else launcher.facts().device
+    devices = [find(part.strip()) for part in (gpu or _USUAL).split(",")]
+    device = devices[0] if launcher is None else launcher.facts().device
     shape = {
         "in_channels": in_channels,
         "out_channels": out_channels,
@@ -176,6 +181,9 @@ def layer(
             again = same_once(kind, network, name, shape, bias, batch, options, engine, backend)
             measured = under_ncu(statics, again, report.name, output, clock_control)
         show_measured(report, statics, device, measured, fmt, output)
+        return
+    if len(devices) > 1:
+        _show_side_by_side(report, devices, source, fmt, output, embed_source)
         return
     predicted = _predicted(statics, device, source, report.name)
     if output is not None and output.suffix == REPORT_SUFFIX:
@@ -200,6 +208,47 @@ def layer(
             width, color = terminal_width(output), use_color(output)
             shown = (to_terminal(table, width=width, color=color) for table in tables)
             emit(lines + "\n".join(shown), output)
+
+
+def _show_side_by_side(
+    report: LayerReport,
+    devices: Sequence[Device],
+    source: LayerSource,
+    fmt: Format,
+    output: Path | None,
+    embed_source: bool,
+) -> None:
+    """Print or save the layer on several GPUs."""
+    from kernprof.layers import static_launches
+    from kernprof.view.document import dump
+    from kernprof.view.gpus import OnGpu, gpu_tables, gpus_document, gpus_flat_table
+    from kernprof.view.layers import layer_lines
+    from kernprof.view.table import to_csv, to_markdown, to_terminal
+
+    found = []
+    for device in devices:
+        statics = static_launches(report.launches, device)
+        predicted = _predicted(statics, device, source, f"{report.name} on {device.name}")
+        found.append(OnGpu(device, statics, predicted))
+    if output is not None and output.suffix == REPORT_SUFFIX:
+        profiles = [p.profile for one in found for p in one.predicted]
+        if not profiles:
+            raise UsageError(f"-o {output}: only predicted launches make a report")
+        write(profiles, output, embed_source=embed_source)
+        return
+    if fmt is Format.JSON:
+        emit(dump(gpus_document(report, found)), output)
+        return
+    if fmt is Format.CSV:
+        emit(to_csv(gpus_flat_table(report, found)), output)
+        return
+    tables = gpu_tables(report, found)
+    lines = "\n".join(layer_lines(report)) + "\n\n"
+    if fmt is Format.MD:
+        emit(lines + "\n".join(to_markdown(table) for table in tables), output)
+        return
+    width, color = terminal_width(output), use_color(output)
+    emit(lines + "\n".join(to_terminal(t, width=width, color=color) for t in tables), output)
 
 
 def _predicted(

@@ -53,6 +53,7 @@ class Machine:
     atomic_interval: float
     launch_latency: int
     block_latency: int
+    block_interval: float
     round_cycles: int
     warp_interval: int
 

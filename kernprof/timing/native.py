@@ -121,7 +121,7 @@ class Config(ctypes.Structure):
         *_fields(
             ctypes.c_double,
             "write_through lsu_interval tag_lines fill_sectors store_sectors l2_sectors "
-            "dram_sectors atomic_interval",
+            "dram_sectors atomic_interval block_interval",
         ),
     ]
 

@@ -84,7 +84,7 @@ class Gpu {
     for (std::int64_t round = 0; round < config_.blocks_per_sm; ++round) {
       for (const auto& sm : sms_) {
         if (next_ >= config_.blocks_traced) return;
-        sm->place(next_++, when);
+        sm->place(next_++, launched(when));
       }
       when += config_.round_cycles;
     }
@@ -94,8 +94,16 @@ class Gpu {
   // should come but was not traced.
   bool refill(Sm& sm, Cycle when) {
     if (next_ >= config_.blocks_traced) return next_ >= config_.blocks_total;
-    sm.place(next_++, when);
+    sm.place(next_++, launched(when));
     return true;
+  }
+
+  // When a block that could start at `when` does: one unit gives out the blocks of the whole GPU.
+  Cycle launched(Cycle when) {
+    distributor_free_ = std::max(distributor_free_, static_cast<double>(when));
+    const auto start = static_cast<Cycle>(distributor_free_);
+    distributor_free_ += config_.block_interval;
+    return start;
   }
 
   const Config& config_;
@@ -103,6 +111,7 @@ class Gpu {
   SharedMemorySystem memory_;
   std::vector<std::unique_ptr<Sm>> sms_;
   std::int64_t next_ = 0;
+  double distributor_free_ = 0;
 };
 
 }  // namespace

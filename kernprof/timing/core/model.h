@@ -89,7 +89,7 @@ struct Config {
       write_buffer_cycles, fetch_interval;
   // Rates: cycles an instruction, bytes or sectors a cycle.
   double write_through, lsu_interval, tag_lines, fill_sectors, store_sectors;
-  double l2_sectors, dram_sectors, atomic_interval;
+  double l2_sectors, dram_sectors, atomic_interval, block_interval;
 };
 
 struct Result {
