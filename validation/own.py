@@ -1,4 +1,4 @@
-"""This project's kernels on real GPUs: times that were measured, beside predictions."""
+"""Own kernels on real GPUs: times that were measured, beside predictions."""
 
 from __future__ import annotations
 
@@ -86,8 +86,8 @@ def section(rows: Iterable[Own]) -> list[str]:
         "",
         "Launches of `kernprof layer` that ran on a GPU, beside their predictions: time under the",
         "profiler, time between two events (which contain the events' own cost), time predicted.",
-        "The times did not calibrate the model; their difference, the cost of the events, did: with",
-        "it the launch overhead of sm_90 follows from empty kernels that were timed by events.",
+        "The times did not calibrate the model; their difference, the cost of the events, did:",
+        "with it the launch overhead of sm_90 follows from empty kernels, timed by events.",
         f"Mean absolute error of these {len(every)}: {mean:.1f} %.",
         "",
         "| Kernel | Pass | Layer | GPU | ncu, us | Events, us | Predicted, us | Error |",

@@ -3,10 +3,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+from pathlib import Path
 
 import pytest
 
-from kernprof import main
+from kernprof import load, main
 
 
 def run(*arguments: object) -> int:
@@ -161,3 +162,33 @@ def test_wrong_usage_is_exit_2_with_the_rule(
     captured = capsys.readouterr()
     assert message in captured.err
     assert captured.out == ""
+
+
+def test_several_gpus_stand_side_by_side(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    command = ["layer", "--type", "depthwise", "--in-channels", "4", "--size", "9", "--kernel", "3"]
+    gpus = [*command, "--gpu", "a100, h100"]
+    assert main(gpus) == 0
+    out = capsys.readouterr().out
+    totals = [line for line in out.splitlines() if "1.00x" in line]
+    assert len(totals) == 1
+    assert "A100-SXM4-40GB" in totals[0]
+    assert "Occupancy (achieved) %" in out
+    assert main([*gpus, "--format", "json"]) == 0
+    both = json.loads(capsys.readouterr().out)
+    single = []
+    for gpu in ("a100", "h100"):
+        assert main([*command, "--gpu", gpu, "--format", "json"]) == 0
+        single += json.loads(capsys.readouterr().out)["profiles"]
+    assert [p["kernel"] for p in both["profiles"]] == [p["kernel"] for p in single]
+    for mine, alone in zip(both["profiles"], single, strict=True):
+        assert mine["gpu"] == alone["gpu"]
+        assert mine["duration_ns"] == alone["duration_ns"]
+    assert main([*gpus, "--format", "csv"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert len({row["gpu"] for row in rows}) == 2
+    report = tmp_path / "both.ncu-rep"
+    assert main([*gpus, "-o", str(report)]) == 0
+    assert len(load(report).profiles) == len(rows)
+    assert main([*command, "--gpu", "a100,nothing"]) == 2
