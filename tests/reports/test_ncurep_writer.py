@@ -216,6 +216,21 @@ def test_large_reports_go_into_several_blocks(
     assert [p.metrics["x__y.sum"] for p in found] == list(range(20))
 
 
+def test_pages_call_metrics_as_the_profiler_does() -> None:
+    stalls = "smsp__average_warps_issue_stalled_{}_per_issue_active.ratio"
+    names = {
+        "gpu__time_duration.sum": "Duration",
+        stalls.format("long_scoreboard"): "Stall Long Scoreboard",
+        stalls.format("mio_throttle"): "Stall MIO Throttle",
+        stalls.format("imc_miss_not_issued"): "Stall IMC Miss (Not Issued)",
+        "dram__bytes_read.sum": "dram__bytes_read.sum",
+    }
+    content = write_report([launch(metrics=dict.fromkeys(names, 1.0))])
+    for name, label in names.items():
+        entry = messages()["SectionMetric"](Name=name, Label=label).SerializeToString()
+        assert entry in content, name
+
+
 def test_every_block_tells_the_process() -> None:
     # Without it `ncu --import` of 2025.3 crashes as soon as a report has several launches.
     content = write_report([launch(), launch(kernel="two")])

@@ -18,7 +18,7 @@ import struct
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Any, Final
 
@@ -364,7 +364,25 @@ def _sample_groups(names: Sequence[str]) -> list[str]:
 
 def _listed(name: str) -> Any:
     safe = name.encode("utf-8", "replace").decode("utf-8")
-    return messages()["SectionMetric"](Name=safe, Label=safe)
+    return messages()["SectionMetric"](Name=safe, Label=_label(safe))
+
+
+@lru_cache(maxsize=4096)
+def _label(name: str) -> str:
+    """Return what a page calls a metric: the profiler's word where it has one."""
+    known = _facts()["label"].get(name)
+    if known is not None:
+        return str(known)
+    for pattern, label in _facts()["label_stall"].items():
+        before, _, after = pattern.partition("{}")
+        if name.startswith(before) and name.endswith(after):
+            reason = name[len(before) : len(name) - len(after)]
+            if reason.replace("_", "").isalpha() and "not_issued" not in reason:
+                words = _facts()["label_words"]
+                return str(
+                    label.format(" ".join(words.get(w, w.title()) for w in reason.split("_")))
+                )
+    return name
 
 
 def _warnings(profile: KernelProfile) -> tuple[RuleResult, ...]:
