@@ -201,8 +201,9 @@ def test_pages_list_metrics_and_the_groups_of_samples() -> None:
     samples = InstanceTable((16, 32), (3, 4))
     names = ("smsp__pcsamp_warps_issue_stalled_wait", "smsp__inst_executed.sum")
     content = write_report([launch(instances={names[0]: samples}, metrics={names[1]: 5.0})])
+    labels = {"smsp__inst_executed.sum": "Executed Instructions", "launch__grid_size": "Grid Size"}
     for name in (*names, "group:smsp__pcsamp_warp_stall_reasons", "launch__grid_size"):
-        listed = build.text(1, name) + build.text(2, name)
+        listed = build.text(1, name) + build.text(2, labels.get(name, name))
         assert listed in content, name
     assert b"stall_reasons_not_issued" not in content
 
