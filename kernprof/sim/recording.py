@@ -17,6 +17,11 @@ _MAX_WORDS = 1 << 28
 _CURSOR_WORDS = 2
 
 
+_WHOLE = 1.5
+"""A launch that takes no more than so many budgets is traced whole: the bounds that a cut leaves
+are worth more than the time it saves."""
+
+
 @dataclass(frozen=True, slots=True)
 class TraceBudget:
     """How much of a launch to trace.
@@ -111,6 +116,8 @@ def _plan(
 ) -> tuple[int, int]:
     """Blocks to trace and words a warp, from what the first block took."""
     affordable = max(1, budget.instructions // max(1, instructions))
+    if instructions * blocks <= _WHOLE * budget.instructions:
+        return blocks, _WARP_WORDS
     wave = min(blocks, budget.resident_blocks)
     wanted = min(blocks, max(affordable, wave))
     if affordable >= wave:

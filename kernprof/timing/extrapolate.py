@@ -105,9 +105,10 @@ def _tail(timing: Timing, full_rate_cycles: float) -> tuple[float, float]:
         return 0.0, 0.0
     wave_cycles = full_rate_cycles / waves
     if waves < 1:
-        # All blocks run at once; the fullest SM decides.
-        mean = blocks / timing.device.sm_count
-        excess = math.ceil(mean) / mean - 1
+        # All blocks run at once; of the SMs that have any, the fullest decides.
+        sms = timing.device.sm_count
+        mean = blocks / min(blocks, sms)
+        excess = math.ceil(blocks / sms) / mean - 1
         return 0.0, full_rate_cycles * excess
     taken = (math.ceil(part * resident) / resident - part) * wave_cycles
     return taken, (1 - part) * wave_cycles
