@@ -12,6 +12,7 @@ import hashlib
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from kernprof.library import Pointer, Role, entry
 from kernprof.lowering.launch import Direction, Launch, Lowering
 from kernprof.lowering.lower import lower_network
 from kernprof.lowering.options import LoweringOptions
-from kernprof.measure.launcher import Backend, open_launcher
+from kernprof.measure.launcher import Backend, Launcher, open_launcher
 from kernprof.networks.registry import load_network
 
 NETWORKS = ("mobilenet", "alexnet", "squeezenet-v1.0", "resnet-50")
@@ -77,19 +78,15 @@ def digests(launch: Launch, arrays: dict[str, np.ndarray[Any, Any]]) -> dict[str
     }
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run; returns 0."""
-    parser = argparse.ArgumentParser(prog="python -m validation.library_run", description=__doc__)
-    parser.add_argument("-o", "--output", type=Path, required=True, help="digests, JSON")
-    parser.add_argument("--few", action="store_true", help="one launch a kernel, of middle size")
-    parser.add_argument("--limit", type=float, help="start no launch after so many seconds")
-    options = parser.parse_args(argv)
-    launcher = open_launcher(Backend.CUPY)
+def run_all(
+    launcher: Launcher, launches: Sequence[Launch], limit_s: float | None = None
+) -> list[dict[str, Any]]:
+    """Launch each once; returns one row each, until so many seconds have gone by."""
     device = launcher.facts().device
-    rows = []
+    rows: list[dict[str, Any]] = []
     started = time.monotonic()
-    for launch in few(selection()) if options.few else selection():
-        if options.limit is not None and time.monotonic() - started > options.limit:
+    for launch in launches:
+        if limit_s is not None and time.monotonic() - started > limit_s:
             break
         row: dict[str, Any] = {"kernel": launch.kernel, "sizes": str(launch.sizes)}
         rows.append(row)
@@ -104,8 +101,21 @@ def main(argv: list[str] | None = None) -> int:
             row["digests"] = digests(launch, arrays)
         except KernprofError as error:
             row["failure"] = str(error)
-        del ready
-    options.output.write_text(json.dumps({"gpu": device.name, "launches": rows}, indent=1), "utf-8")
+    return rows
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run; returns 0."""
+    parser = argparse.ArgumentParser(prog="python -m validation.library_run", description=__doc__)
+    parser.add_argument("-o", "--output", type=Path, required=True, help="digests, JSON")
+    parser.add_argument("--few", action="store_true", help="one launch a kernel, of middle size")
+    parser.add_argument("--limit", type=float, help="start no launch after so many seconds")
+    options = parser.parse_args(argv)
+    launcher = open_launcher(Backend.CUPY)
+    launches = few(selection()) if options.few else selection()
+    rows = run_all(launcher, launches, options.limit)
+    gpu = launcher.facts().device.name
+    options.output.write_text(json.dumps({"gpu": gpu, "launches": rows}, indent=1), "utf-8")
     print(f"{len(rows)} launches, {sum('failure' in r for r in rows)} failed", file=sys.stderr)
     return 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -207,9 +207,24 @@ def _device(gpu: Gpu) -> Device | None:
     from kernprof.errors import UnknownNameError
 
     try:
-        return from_attributes(gpu.attributes) if gpu.attributes else find(gpu.name or "")
+        named = find(gpu.name or "")
+    except UnknownNameError:
+        named = None
+    if not gpu.attributes:
+        return named
+    try:
+        told = from_attributes(gpu.attributes)
     except (ReportError, UnknownNameError):
-        return None
+        return named
+    if named is None or (named.arch.name, named.sm_count) != (told.arch.name, told.sm_count):
+        return told
+    # Clocks, bandwidth and the like that a report leaves out are those of the board it names.
+    missing = {
+        field.name: getattr(named, field.name)
+        for field in fields(told)
+        if getattr(told, field.name) is None
+    }
+    return replace(told, **missing)
 
 
 def _clock_mhz(profile: KernelProfile) -> float | None:
