@@ -19,6 +19,7 @@ from kernprof.cli.output import (
     terminal_width,
     use_color,
 )
+from kernprof.cli.what_if import parse_what_if
 from kernprof.errors import UnavailableError, UsageError
 from kernprof.lowering.launch import Direction, Lowering, Phase
 from kernprof.measure.launcher import Backend
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from kernprof.layers import PredictedLaunch, StaticLaunch
     from kernprof.lowering.report import LayerReport
     from kernprof.networks.ir import Layer
+    from kernprof.timing import WhatIf
 
 
 class LayerSource(StrEnum):
@@ -102,6 +104,14 @@ def layer(
             show_default=False,
         ),
     ] = None,
+    what_if: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CHANGE",
+            help="The layer on a changed GPU, beside the real one: caches=off, bandwidth=4, "
+            "latency=0.5, sms=200, several with commas; may be given again.",
+        ),
+    ] = None,
     counter: Annotated[Counter, typer.Option(help="Counting rule.")] = Counter.NETSCOPE,
     source: Annotated[
         LayerSource,
@@ -156,6 +166,8 @@ def layer(
     on_gpu = source in (LayerSource.TIMED, LayerSource.MEASURED)
     if gpu is not None and on_gpu:
         raise UsageError(f"--source {source} takes the GPU that is here; leave --gpu out")
+    if what_if and source not in (LayerSource.AUTO, LayerSource.PREDICTED):
+        raise UsageError(f"--what-if changes a prediction; leave --source {source} out")
     launcher = open_launcher(backend) if on_gpu else None
     devices = [find(part.strip()) for part in (gpu or _USUAL).split(",")]
     device = devices[0] if launcher is None else launcher.facts().device
@@ -182,8 +194,9 @@ def layer(
             measured = under_ncu(statics, again, report.name, output, clock_control)
         show_measured(report, statics, device, measured, fmt, output)
         return
-    if len(devices) > 1:
-        _show_side_by_side(report, devices, source, fmt, output, embed_source)
+    if len(devices) > 1 or what_if:
+        changes = ["", *(what_if or ())]
+        _show_side_by_side(report, devices, changes, source, fmt, output, embed_source)
         return
     predicted = _predicted(statics, device, source, report.name)
     if output is not None and output.suffix == REPORT_SUFFIX:
@@ -213,6 +226,7 @@ def layer(
 def _show_side_by_side(
     report: LayerReport,
     devices: Sequence[Device],
+    changes: Sequence[str],
     source: LayerSource,
     fmt: Format,
     output: Path | None,
@@ -225,11 +239,14 @@ def _show_side_by_side(
     from kernprof.view.layers import layer_lines
     from kernprof.view.table import to_csv, to_markdown, to_terminal
 
+    asked = {change: parse_what_if([change]) for change in changes if change}
     found = []
     for device in devices:
         statics = static_launches(report.launches, device)
-        predicted = _predicted(statics, device, source, f"{report.name} on {device.name}")
-        found.append(OnGpu(device, statics, predicted))
+        for change in changes:
+            name = ", ".join(filter(None, [f"{report.name} on {device.name}", change]))
+            predicted = _predicted(statics, device, source, name, asked.get(change))
+            found.append(OnGpu(device, statics, predicted, change))
     if output is not None and output.suffix == REPORT_SUFFIX:
         profiles = [p.profile for one in found for p in one.predicted]
         if not profiles:
@@ -252,7 +269,11 @@ def _show_side_by_side(
 
 
 def _predicted(
-    statics: Sequence[StaticLaunch], device: Device, source: LayerSource, name: str
+    statics: Sequence[StaticLaunch],
+    device: Device,
+    source: LayerSource,
+    name: str,
+    what_if: WhatIf | None = None,
 ) -> Sequence[PredictedLaunch]:
     """Simulate the launches where that is wanted and possible."""
     from kernprof.layers import can_predict, predict_launches
@@ -266,7 +287,7 @@ def _predicted(
         notice(f"cycles and stalls are not predicted: {reason}")
         return ()
     try:
-        return predict_launches(statics, device, origin=name)
+        return predict_launches(statics, device, origin=name, what_if=what_if)
     except UnavailableError as missing:
         if source is LayerSource.PREDICTED:
             raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,16 +18,14 @@ from kernprof.cli.output import (
     terminal_width,
     use_color,
 )
+from kernprof.cli.what_if import parse_what_if
 from kernprof.errors import UsageError
 
 if TYPE_CHECKING:
     from kernprof.prediction.run import Prediction
-    from kernprof.timing import WhatIf
 
 _MAX_EXTENT = 2**31 - 1
-_MAX_SMS = 1024
 _FOUND = 3
-_MIN_FACTOR, _MAX_FACTOR = 0.01, 1000.0
 
 
 def register(app: typer.Typer) -> None:
@@ -111,7 +109,7 @@ def predict(
     specs = [parse(text) for text in arg or ()]
     targets = _targets(out or (), [s.name for s in specs if s.dtype is None or s.shape])
     names = [name.strip() for name in gpu.split(",")] if gpu is not None else [None]
-    changed = _what_if(what_if or ())
+    changed = parse_what_if(what_if or ())
     done = [
         run(
             file,
@@ -139,34 +137,6 @@ def predict(
     emit(_render(done, fmt, output, lines=lines), output)
     if any(one.check is not None and one.check.findings for one in done):
         raise typer.Exit(_FOUND)
-
-
-def _what_if(texts: Sequence[str]) -> WhatIf:
-    from kernprof.timing import WhatIf
-
-    found: dict[str, Any] = {}
-    for text in (part for item in texts for part in item.split(",")):
-        name, _, value = text.partition("=")
-        if name == "caches" and value in ("on", "off"):
-            found["caches"] = value == "on"
-        elif name in ("bandwidth", "latency") and _is_factor(value):
-            found[name] = float(value)
-        elif name == "sms" and value.isdecimal() and 1 <= int(value) <= _MAX_SMS:
-            found["sm_count"] = int(value)
-        else:
-            raise UsageError(
-                f"--what-if {text}: expected caches=off, bandwidth=FACTOR, latency=FACTOR or "
-                f"sms=NUMBER (factors from {_MIN_FACTOR:g} to {_MAX_FACTOR:g}, at most "
-                f"{_MAX_SMS} SMs)"
-            )
-    return WhatIf(**found)
-
-
-def _is_factor(text: str) -> bool:
-    try:
-        return _MIN_FACTOR <= float(text) <= _MAX_FACTOR
-    except ValueError:
-        return False
 
 
 def _extent(text: str | None, what: str) -> tuple[int, ...] | None:

@@ -18,7 +18,7 @@ from kernprof.profile import KernelProfile
 
 if TYPE_CHECKING:
     from kernprof.sim.program import Program
-    from kernprof.timing import Energy, Estimate, Timing
+    from kernprof.timing import Energy, Estimate, Timing, WhatIf
 
 TIMED_INSTRUCTIONS = 3_000_000
 """Warp instructions of a launch that are simulated for time; the rest is extrapolated."""
@@ -80,6 +80,7 @@ def predict_launches(
     instructions: int = TIMED_INSTRUCTIONS,
     workers: int | None = None,
     progress: Progress | None = None,
+    what_if: WhatIf | None = None,
 ) -> tuple[PredictedLaunch, ...]:
     """Run launches in the simulator; those of one kernel and shape once.
 
@@ -99,6 +100,8 @@ def predict_launches(
         Threads of the host.
     progress
         Called with the number of launches done and of all.
+    what_if
+        Changes to the GPU; the profiles say so.
 
     Raises
     ------
@@ -113,7 +116,7 @@ def predict_launches(
     for position, static in enumerate(wanted):
         key = (static.kernel.name, static.launch.sizes)
         if key not in known:
-            known[key] = _predict(static, device, instructions, workers)
+            known[key] = _predict(static, device, instructions, workers, what_if)
         made = known[key]
         profile = replace(
             made.profile,
@@ -128,11 +131,15 @@ def predict_launches(
 
 
 def _predict(
-    static: StaticLaunch, device: Device, instructions: int, workers: int | None
+    static: StaticLaunch,
+    device: Device,
+    instructions: int,
+    workers: int | None,
+    what_if: WhatIf | None,
 ) -> PredictedLaunch:
     from kernprof import sim
     from kernprof.sim.recording import TraceBudget
-    from kernprof.timing import estimate, launch_energy, simulate, timed
+    from kernprof.timing import WhatIf, estimate, launch_energy, simulate, timed
 
     item, geometry = static.kernel, static.geometry
     program = _program(item.file, source(item), device.arch.name)
@@ -146,7 +153,7 @@ def _predict(
         workers=workers,
         trace=TraceBudget(instructions, static.occupancy.blocks_per_sm * device.sm_count),
     )
-    timing = simulate(done, device)
+    timing = simulate(done, device, what_if=what_if or WhatIf())
     profile = timed(sim.profile(done, gpu=device.gpu), timing)
     return PredictedLaunch(
         static=static,

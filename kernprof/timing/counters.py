@@ -48,6 +48,8 @@ def notes(timing: Timing, whole: Estimate) -> tuple[str, ...]:
     """Say what a reader of the figures must know."""
     clock = f"{timing.clock_mhz:.0f} MHz" if timing.clock_mhz else "an unknown clock"
     said = [f"predicted for {timing.device.name} at {clock}"]
+    if timing.what_if.text:
+        said.append(f"what if: a GPU that does not exist, with {timing.what_if.text}")
     if not timing.finished:
         said.append(
             f"{whole.simulated_pct:.2g} % of the warp instructions were simulated for time; the "

@@ -50,6 +50,29 @@ class WhatIf:
     latency: float = 1.0
     sm_count: int | None = None
 
+    @property
+    def text(self) -> str:
+        """What is changed, as the command line has it; an empty string where nothing is."""
+        said = []
+        if not self.caches:
+            said.append("caches=off")
+        if self.bandwidth != 1:
+            said.append(f"bandwidth={self.bandwidth:g}")
+        if self.latency != 1:
+            said.append(f"latency={self.latency:g}")
+        if self.sm_count is not None:
+            said.append(f"sms={self.sm_count}")
+        return ",".join(said)
+
+    def of(self, device: Device) -> Device:
+        """Return the changed GPU, so far as a device's numbers tell the change."""
+        bandwidth = device.dram_bandwidth_bytes_per_s
+        return replace(
+            device,
+            sm_count=self.sm_count or device.sm_count,
+            dram_bandwidth_bytes_per_s=None if bandwidth is None else bandwidth * self.bandwidth,
+        )
+
 
 NOTHING = WhatIf()
 
@@ -86,6 +109,8 @@ class Timing:
         Scheduler cycles that each unit was held.
     progress
         (cycle, warp instructions issued until then) through the simulation; shape (2, n).
+    what_if
+        How ``device`` differs from a GPU that exists.
     """
 
     execution: Execution
@@ -102,6 +127,7 @@ class Timing:
     counters: Mapping[str, int]
     unit_busy: Mapping[str, int]
     progress: np.ndarray
+    what_if: WhatIf = NOTHING
 
     @property
     def reasons(self) -> dict[str, int]:
@@ -231,7 +257,7 @@ def simulate(
     return Timing(
         # The trace has served its purpose, and is large.
         execution=replace(execution, trace=None),
-        device=device,
+        device=what_if.of(device),
         occupancy=found,
         clock_mhz=clock,
         simulated_cycles=result.cycles,
@@ -246,6 +272,7 @@ def simulate(
             dict(zip(unit_names(), list(result.pipe_busy)[:PIPES], strict=False))
         ),
         progress=progress[:, : result.samples].copy(),
+        what_if=what_if,
     )
 
 

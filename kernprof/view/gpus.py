@@ -1,4 +1,4 @@
-"""One layer on several GPUs, side by side."""
+"""One layer on several GPUs, real ones or imagined, side by side."""
 
 from __future__ import annotations
 
@@ -29,11 +29,21 @@ class OnGpu:
         The launches, compiled for it.
     predicted
         The same launches, simulated; empty where that was not possible.
+    change
+        What is different about the GPU ("bandwidth=4"), or an empty string.
     """
 
     device: Device
     statics: Sequence[StaticLaunch]
     predicted: Sequence[PredictedLaunch]
+    change: str = ""
+
+    @property
+    def label(self) -> str:
+        """The GPU, and what is different about it."""
+        name = self.device.name
+        short = name.removeprefix("NVIDIA ").removeprefix("Tesla ").removeprefix("GeForce ")
+        return f"{short}, {self.change}" if self.change else short
 
     @property
     def time_ns(self) -> float | None:
@@ -85,7 +95,7 @@ def _totals(report: LayerReport, found: Sequence[OnGpu]) -> Table:
         least = sum(static.least_time_ns for static in one.statics)
         rows.append(
             [
-                one.device.name,
+                one.label,
                 one.device.arch.name,
                 f"{clock:.0f} MHz" if clock else None,
                 duration(time),
@@ -110,9 +120,14 @@ def _totals(report: LayerReport, found: Sequence[OnGpu]) -> Table:
     notes = [
         f"predicted: the layer's launches in lowering {report.options.lowering} at each GPU's own "
         "clock, caches cold at each launch, gaps between launches left out. Speed-up: over the "
-        "first GPU.",
+        "first row.",
         model_error().sentence,
     ]
+    if any(one.change for one in found):
+        notes.append(
+            "A GPU with a change does not exist; its speed-up is what the change would bring, by "
+            "the model."
+        )
     return Table("", columns, rows, notes, align="llrrrrrll")
 
 
@@ -127,7 +142,7 @@ def _launches(found: Sequence[OnGpu]) -> Table:
         for one in found:
             row.append(duration(one.predicted[position].time_ns) if one.predicted else None)
         rows.append(row)
-    columns = ["Kernel", "Purpose", "Launches", *(_short(one.device) for one in found)]
+    columns = ["Kernel", "Purpose", "Launches", *(one.label for one in found)]
     return Table("", columns, rows, align="llr" + "r" * len(found))
 
 
@@ -138,7 +153,3 @@ def _longest(found: Sequence[OnGpu]) -> list[Table]:
 
 def _longest_of(one: OnGpu) -> PredictedLaunch | None:
     return max(one.predicted, key=lambda p: p.time_ns or 0.0, default=None)
-
-
-def _short(device: Device) -> str:
-    return device.name.removeprefix("NVIDIA ").removeprefix("Tesla ").removeprefix("GeForce ")

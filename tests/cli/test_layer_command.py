@@ -192,3 +192,30 @@ def test_several_gpus_stand_side_by_side(
     assert main([*gpus, "-o", str(report)]) == 0
     assert len(load(report).profiles) == len(rows)
     assert main([*command, "--gpu", "a100,nothing"]) == 2
+
+
+def test_changed_gpus_stand_beside_the_real_one(capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["layer", "--type", "depthwise", "--lowering", "direct", "--gpu", "a100"]
+    assert main([*command, "--what-if", "latency=0.5", "--what-if", "latency=4,bandwidth=0.1"]) == 0
+    out = capsys.readouterr().out
+    rows = [line.split() for line in out.splitlines() if line.startswith("A100-SXM4-40GB")]
+    speedups = [
+        float(word[:-1])
+        for row in rows
+        for word in row
+        if word[:-1].isdigit() is False
+        and word.endswith("x")
+        and word[:-1].replace(".", "").isdigit()
+    ]
+    assert speedups[0] == 1.0
+    assert speedups[1] > 1.0
+    assert speedups[2] < 1.0
+    assert "A100-SXM4-40GB, latency=0.5" in out
+    assert main([*command, "--what-if", "magic=2"]) == 2
+    assert main([*command, "--what-if", "latency=2", "--source", "static"]) == 2
+    capsys.readouterr()
+    assert main([*command, "--what-if", "latency=4", "--format", "json"]) == 0
+    real, changed = json.loads(capsys.readouterr().out)["profiles"]
+    assert changed["duration_ns"] > real["duration_ns"]
+    assert "latency" in " ".join(changed["notes"])
+    assert "latency" not in " ".join(real["notes"])
