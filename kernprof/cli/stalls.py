@@ -179,14 +179,20 @@ def render(
 def _advice(analyses: list[LaunchAnalysis]) -> str:
     """Return the likely causes per launch as text; nothing where there is nothing to say."""
     from kernprof.advice.advise import advise_analysed
+    from kernprof.advice.model import threshold
     from kernprof.view.advice import advice_lines
 
     lines: list[str] = []
     for analysis in analyses:
+        profile = analysis.profile
+        name = f"{profile.kernel} [{profile.origin}]"
         found = advice_lines(advise_analysed(analysis), most=_ADVICE)
         if found:
-            profile = analysis.profile
-            lines += [f"Likely causes for {profile.kernel} [{profile.origin}]:", *found]
+            lines += [f"Likely causes for {name}:", *found]
+        elif analysis.stalls is not None:
+            lines.append(
+                f"No cause that could save {threshold('least_gain_pct'):.0f} % is found for {name}."
+            )
     return "\n".join(lines) + "\n" if lines else ""
 
 

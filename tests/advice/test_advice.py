@@ -12,7 +12,7 @@ from profiles import CORE, instances, issue_ratios, profile
 import kernprof
 from kernprof.advice.model import Advice
 from kernprof.compile import compile_source, elf
-from kernprof.profile import Dim3, Gpu, KernelProfile, MachineCode, SharedMemory
+from kernprof.profile import Dim3, Gpu, InstanceTable, KernelProfile, MachineCode, SharedMemory
 from kernprof.stalls.code import source_positions
 
 
@@ -102,7 +102,8 @@ def test_occupancy_tells_how_far_its_limiter_must_shrink() -> None:
         "launch__occupancy_limit_registers": 4,
         "launch__occupancy_limit_warps": 8,
     }
-    found = launch(metrics=limits, block=Dim3(256), registers=64, shared_mem=SharedMemory(0, 0))
+    shape = {"grid": Dim3(1000), "block": Dim3(256)}
+    found = launch(metrics=limits, registers=64, shared_mem=SharedMemory(0, 0), **shape)
     item = advice(found, "occupancy")
     assert item is not None
     # sm_80: 64 Ki registers; 5 blocks of 8 warps leave 1638 a warp, 48 a thread.
@@ -200,6 +201,131 @@ def test_bandwidth_and_short_launches() -> None:
     short = advice(launch(metrics={"sm__cycles_active.max": 600.0}), "start")
     assert short is not None
     assert short.gain_pct == pytest.approx(40)
+
+
+BUSY = {
+    "compute": "sm__throughput.avg.pct_of_peak_sustained_elapsed",
+    "memory": "gpu__compute_memory_throughput.avg.pct_of_peak_sustained_elapsed",
+    "dram": "gpu__dram_throughput.avg.pct_of_peak_sustained_elapsed",
+    "l1": "l1tex__throughput.avg.pct_of_peak_sustained_elapsed",
+    "l2": "lts__throughput.avg.pct_of_peak_sustained_elapsed",
+}
+
+
+def used(**percent: float) -> dict[str, float]:
+    return {BUSY[name]: value for name, value in percent.items()}
+
+
+def test_no_bound_is_beyond_what_a_busy_unit_leaves_for_the_same_work() -> None:
+    item = advice(launch(metrics=used(compute=30.0, memory=77.0, dram=60.0)), "memory_latency")
+    assert item is not None
+    assert item.gain_pct == pytest.approx(23)
+    assert item.share_pct == pytest.approx(54)
+    assert item.bound == "memory, now at 77 % of its peak, needs the rest for the same work"
+    # Fewer and wider requests take less of the caches, but no byte less of DRAM.
+    full = used(compute=30.0, memory=95.0, dram=40.0)
+    queue = advice(launch({"lg_throttle": 9.0}, full), "requests")
+    assert queue is not None
+    assert queue.gain_pct == pytest.approx(60)
+
+
+def test_what_a_cause_brings_with_it_is_not_told_beside_it() -> None:
+    found = launch(
+        metrics={
+            "sm__warps_active.avg.pct_of_peak_sustained_active": 20.0,
+            "launch__waves_per_multiprocessor": 0.1,
+            "sm__maximum_warps_per_active_cycle_pct": 50.0,
+        },
+        grid=Dim3(10),
+    )
+    keys = [item.key for item in kernprof.advise(found)]
+    assert keys[0] == "small_grid"
+    assert not {"low_residency", "occupancy"} & set(keys)
+
+
+def test_a_small_excess_of_sectors_is_a_small_cause() -> None:
+    def excess(sectors: float) -> list[Advice]:
+        name = "memory_l2_theoretical_sectors_global"
+        counts = {name: sectors, f"{name}_ideal": 80.0}
+        return list(kernprof.advise(launch(metrics=counts)))
+
+    # 81 % of the cycles wait for memory: a fifth of that is the excess, the rest is latency.
+    small = {item.key: item for item in excess(100.0)}
+    assert small["uncoalesced"].share_pct == pytest.approx(0.2 * 54)
+    assert "memory_latency" in small
+    large = {item.key: item for item in excess(800.0)}
+    assert large["uncoalesced"].share_pct == pytest.approx(0.9 * 54)
+    assert "memory_latency" not in large
+
+
+def test_atomics_on_one_address_are_weighed_by_their_turns() -> None:
+    counts = {
+        "l1tex__t_requests_pipe_lsu_mem_global_op_red.sum": 100.0,
+        "l1tex__t_requests_pipe_lsu_mem_global_op_ld.sum": 200.0,
+        "lts__t_requests_srcunit_tex_op_red.sum": 3200.0,
+    }
+    item = advice(launch({"drain": 3.0, "wait": 1.0}, counts), "atomics")
+    assert item is not None
+    assert values(item)["requests at L2 for each"] == 32
+    assert item.share_pct == pytest.approx(54 * 3200 / 3400)
+
+
+def test_units_at_their_limits() -> None:
+    item = advice(launch(metrics=used(compute=40.0, memory=90.0, dram=20.0, l1=90.0)), "l1")
+    assert item is not None
+    assert item.gain_pct == pytest.approx(100 * (1 - 40 / 90))
+    item = advice(launch(metrics=used(compute=10.0, memory=88.0, dram=50.0, l2=88.0)), "l2")
+    assert item is not None
+    assert item.gain_pct == pytest.approx(50)
+    item = advice(launch(metrics=used(compute=90.0, memory=30.0)), "compute")
+    assert item is not None
+    assert item.gain_pct == pytest.approx(100 * (1 - 30 / 90))
+    item = advice(launch(metrics=used(compute=81.0, memory=85.0)), "balanced")
+    assert item is not None
+    assert item.gain_pct == pytest.approx(15)
+
+
+def test_code_for_a_debugger_comes_first() -> None:
+    table = InstanceTable(("MOV", "FADD", "FMUL", "LD.E"), (60, 15, 15, 10))
+    stored = {"sass__inst_executed_per_opcode_with_modifier_all": table}
+    found = launch(instances=stored, grid=Dim3(1000))
+    first = kernprof.advise(found)[0]
+    assert first.key == "unoptimised"
+    assert first.share_pct == pytest.approx(0.6 * 90)
+    assert values(first)["register moves of all instructions"] == pytest.approx(60)
+
+
+def test_lanes_can_be_idle_without_a_divergent_branch() -> None:
+    half = {"smsp__thread_inst_executed_per_inst_executed.ratio": 16.0}
+    divergent = "smsp__sass_branch_targets_threads_divergent.sum"
+    branches = {"smsp__sass_branch_targets.sum": 100.0, divergent: 0.0}
+    assert advice(launch(metrics={**half, **branches}), "idle_lanes") is not None
+    parting = instances({0x10: 1.0, 0x40: 9.0})
+    item = advice(
+        launch(
+            metrics={**half, **branches, divergent: 10.0},
+            instances={
+                "smsp__branch_targets_threads_divergent": parting,
+                "inst_executed": instances({0x0: 4.0, 0x10: 4.0, 0x40: 4.0}),
+            },
+        ),
+        "divergence",
+    )
+    assert values(item)["most warps part at"] == "offset 0x0040"
+    assert values(item)["of all divergent branches there"] == pytest.approx(90)
+
+
+def test_a_grid_too_small_for_an_average_sm_fills_the_idle_ones() -> None:
+    metrics = {
+        "gpc__cycles_elapsed.max": 1000.0,
+        "smsp__cycles_active.avg.pct_of_peak_sustained_elapsed": 10.0,
+        "smsp__issue_active.avg.pct_of_peak_sustained_active": 20.0,
+        "launch__waves_per_multiprocessor": 0.1,
+        **issue_ratios(selected=1.0, wait=3.0),
+    }
+    item = advice(profile(metrics, grid=Dim3(27)), "small_grid")
+    assert item is not None
+    assert item.gain_pct == pytest.approx(90)
 
 
 def test_without_cycles_there_is_evidence_but_no_gain() -> None:
