@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from kernprof.advice.advise import advise
 from kernprof.comparison.compare import compare
 from kernprof.compile import compile_source, elf
 from kernprof.devices import find, occupancy
@@ -106,6 +107,13 @@ def test_instructions_are_bounded_and_the_longest_launch_comes_first() -> None:
 def test_too_many_launches_are_refused_and_not_cut() -> None:
     with pytest.raises(UsageError, match="--kernel"):
         report_document([profile({})] * (MAX_LAUNCHES + 1))
+
+
+def test_50_kernels_with_their_code_stay_within_three_mebibytes() -> None:
+    kernels = [with_code(i) for i in range(50)]
+    document = report_document(kernels, compare(kernels, kernels, match_by="order"))
+    assert len(document["code"]) == 50
+    assert len(page(document).encode()) < 3 * 2**20
 
 
 def test_500_kernels_stay_within_three_mebibytes() -> None:
@@ -204,13 +212,57 @@ def test_instructions_and_source_lines_stand_side_by_side(report: Any) -> None:
     if all(row[2] == "n/a" for row in listing):
         pytest.skip("no disassembler for sm_80 here")
     assert any("EXIT" in row[2] for row in listing)
-    report.find_elements("css selector", "#sass th button")[1].click()
+    # What stalls most comes first, on both sides, until program order is asked for.
     hottest = rows(report, "sass")[0]
     assert hottest[1:4:2] == ["75.0", "long_scoreboard 100 %"]
+    assert source[0][1] == "75.0"
+    click(report, "#order-program")
+    assert [int(row[0], 16) for row in rows(report, "sass")[:3]] == [0, 0x10, 0x20]
+    assert [row[0] for row in rows(report, "source")[:2]] == ["1", "2"]
+    click(report, "#order-hot")
+    assert rows(report, "sass")[0] == hottest
+    assert len(report.find_elements("css selector", "#strip rect")) == 2
     click(report, "#sass tbody tr")
     chosen = report.find_element("css selector", "#source tr[aria-selected=true]").text
     assert chosen.startswith(hottest[6])
+    # A click into the strip chooses the instruction under it.
+    report.execute_script(
+        "const s = document.querySelector('#strip svg'), box = s.getBoundingClientRect();"
+        "s.dispatchEvent(new MouseEvent('click', {clientX: box.left + 1, clientY: box.top + 2}))"
+    )
+    chosen = report.find_element("css selector", "#sass tr[aria-selected=true]").text
+    assert chosen.startswith("0000")
     write(report, "filter", "")
+
+
+def test_the_overview_sums_up_what_is_there(report: Any) -> None:
+    text = report.find_element("id", "tiles").text
+    assert "502\nlaunches" in text
+    # 1 + 2 + ... + 502 microseconds.
+    assert f"{502 * 503 / 2 / 1000:.2f} ms" in text
+    assert "A100" in text
+    legend = report.find_element("id", "time-bar").text
+    assert "495 others" in legend
+
+
+def test_likely_causes_are_those_of_the_command(report: Any) -> None:
+    write(report, "filter", "kernel_7")
+    click(report, "#launches tbody tr")
+    shown = report.find_element("id", "detail").text
+    first = advise(launch(7))[0]
+    assert first.title in shown
+    assert f"To do: {first.remedy}." in shown
+    assert "gain n/a" in shown
+    write(report, "filter", "")
+
+
+def test_printing_puts_rows_in_and_a_limit_to_instructions(report: Any) -> None:
+    report.execute_script("dispatchEvent(new Event('beforeprint'))")
+    try:
+        assert len(rows(report, "launches")) == 502
+    finally:
+        report.execute_script("dispatchEvent(new Event('afterprint'))")
+    assert len(rows(report, "launches")) < 80
 
 
 def test_the_calculator_is_that_of_the_library(report: Any) -> None:
@@ -249,6 +301,8 @@ def test_the_comparison_shows_cycles(report: Any) -> None:
     pairs = rows(report, "pairs")
     assert [row[0] for row in pairs] == ["kernel_0", "kernel_1", "kernel_2"]
     assert pairs[0][1:3] == ["1,500", "900,000"]
+    heads = [x.text for x in report.find_elements("css selector", "#pairs th button")]
+    assert heads[:3] == ["Kernel", "Base cycles", "New cycles"]
     click(report, "#pairs tbody tr:not([aria-hidden])")
     shown = report.find_element("id", "pair").text
     assert "kernel_0 [" in shown

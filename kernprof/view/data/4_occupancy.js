@@ -52,7 +52,7 @@ function drawOccupancy() {
   replace("occ-curves",
     curve("threads per block", over(arch.max_threads_per_block, 32, 32, (v) => occupancy(arch, v, registers, shared)), [threads, now.pct]),
     curve("registers per thread", over(arch.max_registers_per_thread, 1, 1, (v) => occupancy(arch, threads, v, shared)), [registers, now.pct]),
-    curve("shared memory per block, bytes", over(arch.shared_per_block_optin_bytes, 512, 0, (v) => occupancy(arch, threads, registers, v)), [shared, now.pct]));
+    curve("shared memory per block", over(arch.shared_per_block_optin_bytes, 512, 0, (v) => occupancy(arch, threads, registers, v)), [shared, now.pct], (v) => `${num(v / 1024, 0)} KiB`));
 }
 
 function fillOccupancy(launch) {
