@@ -17,7 +17,6 @@ _CACHES = {
 }
 _ATOMICS = "l1tex__t_requests_pipe_lsu_mem_global_op_{}.sum"
 _ATOMICS_AT_L2 = "lts__t_requests_srcunit_tex_op_{}.sum"
-_CONFLICTS = "l1tex__data_bank_conflicts_pipe_lsu_mem_shared.sum"
 
 
 def uncoalesced(case: Case) -> Advice | None:
@@ -105,14 +104,15 @@ def latency(case: Case) -> Advice | None:
 
 def bank_conflicts(case: Case) -> Advice | None:
     """Shared-memory accesses that take more wavefronts than one because of their banks."""
-    conflicts, wavefronts = case.profile.value(_CONFLICTS), case.figure("shared_wavefronts")
+    conflicts = case.figure("shared_bank_conflicts")
+    wavefronts = case.figure("shared_wavefronts")
     if not conflicts or not wavefronts or not case.matters(*_SHARED):
         return None
     share = 100 * conflicts / wavefronts
     if share < threshold("excessive_pct"):
         return None
     evidence = (
-        Evidence(_CONFLICTS, conflicts),
+        Evidence("bank conflicts", conflicts),
         Evidence("of all shared-memory wavefronts", share, "%"),
     )
     found = stall_advice(case, "bank_conflicts", evidence, _SHARED)
@@ -143,7 +143,7 @@ def shared_traffic(case: Case) -> Advice | None:
     """Much traffic to shared memory, without bank conflicts to blame for the waits."""
     wavefronts = case.figure("shared_wavefronts")
     instructions = case.figure("instructions")
-    conflicts = case.profile.value(_CONFLICTS) or 0.0
+    conflicts = case.figure("shared_bank_conflicts") or 0.0
     if not wavefronts or not instructions or not case.matters(*_SHARED):
         return None
     if 100 * conflicts / wavefronts >= threshold("excessive_pct"):

@@ -169,7 +169,9 @@ def _unoptimised(sides: Sides) -> Lever | None:
 def _coalescing(sides: Sides) -> Lever | None:
     pair, what = sides.pair("global_sectors_over_ideal"), "times the fewest possible sectors"
     if pair is None:
-        pair, what = _excess_by_width(sides), "sectors per global load"
+        found = [(p, kind) for kind in ("load", "store") if (p := _same_width(sides, kind))]
+        pair, kind = max(found, key=lambda one: _weight(one[0]), default=(None, ""))
+        what = f"sectors per global {kind}"
     if pair is None or _within(pair, _LEAST):
         return None
     better = pair[1] < pair[0]
@@ -180,13 +182,11 @@ def _coalescing(sides: Sides) -> Lever | None:
     return Lever("coalescing", text, 1 if better else -1)
 
 
-def _excess_by_width(sides: Sides) -> tuple[float, float] | None:
+def _same_width(sides: Sides, kind: str) -> tuple[float, float] | None:
     """Sectors per request, where requests are as wide on both sides as far as anything tells."""
-    pair, requests = (
-        sides.pair("global_load_sectors_per_request"),
-        sides.pair("global_load_requests"),
-    )
-    widths = [side.mix and side.mix.bytes_per_thread("global_load") for side in _both(sides)]
+    pair = sides.pair(f"global_{kind}_sectors_per_request")
+    requests = sides.pair(f"global_{kind}_requests")
+    widths = [side.mix and side.mix.bytes_per_thread(f"global_{kind}") for side in _both(sides)]
     if widths[0] is not None and widths[1] is not None:
         return pair if widths[0] == widths[1] else None
     return pair if requests is not None and _within(requests, _LEAST) else None
