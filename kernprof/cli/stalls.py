@@ -155,7 +155,8 @@ def render(
         return to_csv(view.line_rows(tables) if lines else view.flat_table(analyses))
     if fmt is Format.MD:
         parts = [to_markdown(view.summary_table(analyses))]
-        parts += [escape(_advice(analyses))] if len(analyses) <= _MANY else []
+        if len(analyses) <= _MANY:
+            parts.append("\n".join(escape(line) for line in _advice(analyses).split("\n")))
         parts += [to_markdown(view.line_table(*item)) for item in tables]
         return "\n".join(parts)
     width, color = terminal_width(output), use_color(output)
@@ -185,7 +186,7 @@ def _advice(analyses: list[LaunchAnalysis]) -> str:
     lines: list[str] = []
     for analysis in analyses:
         profile = analysis.profile
-        name = f"{profile.kernel} [{profile.origin}]"
+        name = " ".join(f"{profile.kernel} [{profile.origin}]".split())
         found = advice_lines(advise_analysed(analysis), most=_ADVICE)
         if found:
             lines += [f"Likely causes for {name}:", *found]

@@ -65,7 +65,14 @@ def summary_table(comparison: Comparison) -> Table:
     unit = "cycles" if key == "cycles" else "ns"
     columns = ["Kernel", f"Base {unit}", f"New {unit}", "Cycles", "Time", "Of the change"]
     columns += ["Largest change", *(["Gates"] if comparison.gates else [])]
-    return Table("", columns, rows, align="lrrrrrll"[: len(columns)])
+    # What no pair tells is no column.
+    told = [at for at in range(len(columns)) if at < 3 or any(row[at] is not None for row in rows)]
+    return Table(
+        "",
+        [columns[at] for at in told],
+        [[row[at] for at in told] for row in rows],
+        align="".join("lrrrrrll"[at] for at in told),
+    )
 
 
 def together(comparison: Comparison) -> str | None:
@@ -187,7 +194,7 @@ def markdown(comparison: Comparison, top: int) -> str:
     common = common_lines(comparison)
     for label, pair in zip(labels(comparison), comparison.pairs, strict=True):
         # Up to the blank line this is HTML, where a backslash escapes nothing.
-        summary = html.escape(f"{label}: {pair.sentence}")
+        summary = html.escape(" ".join(f"{label}: {pair.sentence}".split()))
         blocks.append(f"<details><summary>{summary}</summary>\n")
         if pair.parts:
             blocks.append(to_markdown(cycles_table(pair, top)))

@@ -140,7 +140,8 @@ def _inert(cell: Cell) -> Cell:
 
 
 def escape(value: str) -> str:
-    """Return text that Markdown shows as it is."""
+    """Return text that Markdown shows as it is, on one line."""
+    value = " ".join(value.splitlines()) if len(value.splitlines()) > 1 else value
     for character in "\\|*_`[]":
         value = value.replace(character, "\\" + character)
     return value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -123,6 +123,22 @@ def test_markdown_escapes_names_of_strangers(
     assert "gemv&lt;2&gt;\\|T" in table
 
 
+def test_a_name_of_several_lines_stays_on_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # A blank line would end the HTML of a summary, and a line of its own could be a heading.
+    name = "k\n\n# owned\n[x](javascript:alert)"
+    files = []
+    for cycles in (100.0, 200.0):
+        files.append(tmp_path / f"{cycles}.ncu-rep")
+        launch = build.Launch(kernel=name, metrics={"gpc__cycles_elapsed.max": cycles})
+        files[-1].write_bytes(build.report([launch]))
+    assert run(*files, "--format", "md") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert not any(line.startswith(("# owned", "[x]")) for line in lines)
+    assert sum("owned" in line for line in lines) == 2
+
+
 def test_csv_has_one_row_a_figure(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(write("a", 1000.0, 1001.0), write("b", 1500.0, 1501.0), "--format", "csv") == 0
     rows = {row["key"]: row for row in csv.DictReader(io.StringIO(capsys.readouterr().out))}
