@@ -28,6 +28,7 @@ from kernprof.view.compare import (
     unmatched_lines,
 )
 from kernprof.view.document import SCHEMA, profile_record
+from kernprof.view.table import NOT_AVAILABLE
 
 MAX_INSTRUCTIONS = 12_000
 """Rows of all instruction tables of a page: about 1 MiB."""
@@ -330,7 +331,7 @@ def _grouped(pair: Pair) -> list[list[str]]:
     rows: list[list[str]] = []
     group = ""
     for row in change_table(pair).rows:
-        texts = ["" if value is None else str(value) for value in row]
+        texts = [NOT_AVAILABLE if value is None else str(value) for value in row]
         # The label of a row may end with its unit; a row of another kind belongs to the one above.
         found = [label for label in groups if texts[0].startswith(label)]
         group = groups[max(found, key=len)] if found else group

@@ -315,6 +315,15 @@ def test_the_comparison_shows_cycles(report: Any) -> None:
     assert "900,000" in table
 
 
+def test_a_figure_that_one_side_lacks_is_not_told_and_not_blank() -> None:
+    lacking = {n: v for n, v in launch(0).metrics.items() if not n.startswith("gpc__")}
+    pairs = compare(replace(launch(0), metrics=lacking), launch(0))
+    document = report_document([launch(0)], pairs)["comparison"]
+    assert document["unit"] == "ns"
+    (cycles,) = [row for row in document["pairs"][0]["figures"] if row[1] == "Elapsed cycles"]
+    assert cycles[:4] == ["Time", "Elapsed cycles", "n/a", "1,500"]
+
+
 def test_light_and_dark_differ(report: Any) -> None:
     script = "return getComputedStyle(document.body).backgroundColor"
     before = report.execute_script(script)

@@ -228,7 +228,7 @@ function comparison() {
       ...(pair.parts.length ? [el("div", { class: "card scroll" }, el("h3", { text: "Cycles by cause" }), facts(["Cycles", "Base", "New", "Change"],
         pair.parts.map((p) => [null, p.name, num(p.base, 0), num(p.new, 0), (p.delta > 0 ? "+" : "") + num(p.delta, 0)])))] : []),
       el("div", { class: pair.parts.length ? "card scroll wide" : "card scroll full" }, el("h3", { text: "All figures" }), facts(["Figure", "Base", "New", "Change", "%"], pair.figures))),
-    ...pair.notes.map((note) => el("p", { class: "note", text: note }))));
+    el("ul", { class: "note" }, ...pair.notes.map((note) => el("li", { text: note })))));
   document.getElementById("unmatched").replaceChildren(
     ...[DATA.comparison.together, ...DATA.comparison.unmatched].filter(Boolean).map((line) => el("p", { class: "note", text: line })));
   grid.show(DATA.comparison.pairs);
