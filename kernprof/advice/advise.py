@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from kernprof.advice import execution, memory
-from kernprof.advice.model import Advice, Case, bounded, case, hidden_by, threshold
+from kernprof.advice.model import Advice, Case, bounded, case, hidden_by, rank, threshold
 from kernprof.profile import KernelProfile
 from kernprof.stalls.analysis import LaunchAnalysis, StallOptions, analyse
 
@@ -65,4 +65,4 @@ def advise_analysed(analysis: LaunchAnalysis, *, with_lines: bool = True) -> tup
     hidden = hidden_by(kept)
     kept = [item for item in kept if item.key not in hidden]
     # A stable sort: of equal weight the more specific cause, listed first, stays first.
-    return tuple(sorted(kept, key=lambda item: -item.weight_pct))
+    return tuple(sorted(kept, key=rank))

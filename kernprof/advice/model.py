@@ -191,6 +191,11 @@ def bounded(facts: Case, item: Advice) -> Advice:
     return replace(item, gain_pct=left, bound=bound)
 
 
+def rank(item: Advice) -> tuple[bool, float]:
+    """Return what advice is sorted by: what puts the rest in doubt first, then by weight."""
+    return not _table()["cause"][item.key].get("first", False), -item.weight_pct
+
+
 def hidden_by(items: Sequence[Advice]) -> frozenset[str]:
     """Return the causes that others among these bring with them."""
     return frozenset(key for item in items for key in _table()["cause"][item.key]["hides"])

@@ -270,6 +270,14 @@ def test_atomics_on_one_address_are_weighed_by_their_turns() -> None:
     assert item.share_pct == pytest.approx(54 * 3200 / 3400)
 
 
+def test_a_full_unit_is_not_told_beside_what_fills_it() -> None:
+    busy = used(compute=20.0, memory=95.0, dram=10.0, l1=95.0)
+    assert advice(launch({"wait": 1.0}, busy), "l1") is not None
+    name = "memory_l2_theoretical_sectors_global"
+    uncoalesced = {**busy, name: 800.0, f"{name}_ideal": 100.0}
+    assert advice(launch(metrics=uncoalesced), "l1") is None
+
+
 def test_units_at_their_limits() -> None:
     item = advice(launch(metrics=used(compute=40.0, memory=90.0, dram=20.0, l1=90.0)), "l1")
     assert item is not None
@@ -288,9 +296,15 @@ def test_units_at_their_limits() -> None:
 def test_code_for_a_debugger_comes_first() -> None:
     table = InstanceTable(("MOV", "FADD", "FMUL", "LD.E"), (60, 15, 15, 10))
     stored = {"sass__inst_executed_per_opcode_with_modifier_all": table}
-    found = launch(instances=stored, grid=Dim3(1000))
-    first = kernprof.advise(found)[0]
+    found = launch(instances=stored, grid=Dim3(1000), warps=2.0)
+    first, second = kernprof.advise(found)[:2]
     assert first.key == "unoptimised"
+    # Not by its weight: it puts in doubt what the other figures say.
+    tiny = InstanceTable(("MOV", "FADD", "FMUL"), (30, 35, 35))
+    stored = {"sass__inst_executed_per_opcode_with_modifier_all": tiny}
+    doubted, second = kernprof.advise(launch(instances=stored, grid=Dim3(1000)))[:2]
+    assert doubted.key == "unoptimised"
+    assert doubted.weight_pct < second.weight_pct
     assert first.share_pct == pytest.approx(0.6 * 90)
     assert values(first)["register moves of all instructions"] == pytest.approx(60)
 
