@@ -25,16 +25,17 @@ sys.path.insert(0, str(Path(__file__).parent))
 from browser import chromium
 from profiles import instances, issue_ratios, profile
 
+HOSTILE = (
+    "</script><script>document.title='owned'</script><img src=x onerror=document.title='owned'>"
+)
 SOURCE = """extern "C" __global__ void scale(float *y, const float *x, float a, int n) {
   int i = blockIdx.x * blockDim.x + threadIdx.x;
   if (i < n)
     y[i] = a * x[i];
 }
 """
+SOURCE += f"// {HOSTILE}\n"
 FILE = "/kernprof/scale.cu"
-HOSTILE = (
-    "</script><script>document.title='owned'</script><img src=x onerror=document.title='owned'>"
-)
 STALLED = "smsp__pcsamp_warps_issue_stalled_long_scoreboard"
 
 
@@ -128,7 +129,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     launches = [launch(i) for i in range(500)]
     launches += [launch(500, kernel=HOSTILE, demangled=HOSTILE), with_code(501)]
     changed = [replace(p, metrics={**p.metrics, "gpc__cycles_elapsed.max": 9e5}) for p in launches]
-    document = report_document(launches, compare(launches[:3], changed[:3]))
+    compared = [*launches[:3], launches[500]], [*changed[:3], changed[500]]
+    document = report_document(launches, compare(*compared))
     (folder / "report.html").write_text(page(document), encoding="utf-8")
     with chromium(folder / "profile") as opened:
         opened.get((folder / "report.html").as_uri())
@@ -162,6 +164,12 @@ def test_it_loads_without_an_error_and_runs_no_name(report: Any) -> None:
     assert rows(report, "launches")[0][1] == HOSTILE
     click(report, "#launches tbody tr")
     assert HOSTILE in report.find_element("id", "detail").text
+    # The same text as source code, and in the comparison.
+    write(report, "filter", "scale")
+    click(report, "#launches tbody tr")
+    assert any(HOSTILE in row[2] for row in rows(report, "source"))
+    click(report, "#pairs tbody tr:last-child")
+    assert HOSTILE in report.find_element("id", "pair").text
     assert report.title == "kernprof report"
     assert report.execute_script("return document.images.length") == 0
     assert report.get_log("browser") == []
@@ -299,7 +307,7 @@ def test_the_calculator_follows_its_fields(report: Any) -> None:
 
 def test_the_comparison_shows_cycles(report: Any) -> None:
     pairs = rows(report, "pairs")
-    assert [row[0] for row in pairs] == ["kernel_0", "kernel_1", "kernel_2"]
+    assert [row[0] for row in pairs] == ["kernel_0", "kernel_1", "kernel_2", HOSTILE]
     assert pairs[0][1:3] == ["1,500", "900,000"]
     heads = [x.text for x in report.find_elements("css selector", "#pairs th button")]
     assert heads[:3] == ["Kernel", "Base cycles", "New cycles"]
