@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from kernprof.comparison.changes import Change
@@ -13,6 +14,9 @@ from kernprof.profile import KernelProfile
 from kernprof.view.document import SCHEMA, launch_record
 from kernprof.view.table import Cell, Table, escape, number, to_markdown
 
+_MARKDOWN_CHARS = 60_000
+"""GitHub takes comments of up to 65,536 characters."""
+_MARKDOWN_ROWS = 50
 _MARKS = {Noise.WITHIN_NOISE: "~"}
 
 
@@ -179,30 +183,65 @@ def unmatched_lines(comparison: Comparison) -> list[str]:
 
 
 def markdown(comparison: Comparison, top: int) -> str:
-    """Return a summary fit for a pull request: one table, details folded away."""
-    blocks = []
-    if comparison.gates:
-        count = len(comparison.failed)
-        blocks.append(f"**{count} gate(s) failed**\n" if count else "**All gates passed**\n")
-    blocks += [
-        f"- {escape(f.kernel)}: `{_code(f.gate)}`: {escape(f.reason)}\n" for f in comparison.failed
-    ]
+    """Return a summary fit for a pull request: one table, details folded away.
+
+    It stays under what a comment may hold: details of failed kernels come first, then of those that
+    explain most; what is left out is counted.
+    """
+    blocks = [*_gate_blocks(comparison)]
     all_of_them = together(comparison)
     if all_of_them is not None:
         blocks.append(f"{escape(all_of_them)}\n")
-    blocks.append(to_markdown(summary_table(comparison)))
+    failed = {failure.pair for failure in comparison.failed}
+    order = sorted(range(len(comparison.pairs)), key=lambda index: index not in failed)
+    table = summary_table(comparison)
+    rows = [table.rows[index] for index in order]
+    blocks.append(to_markdown(replace(table, rows=rows[:_MARKDOWN_ROWS])))
     common = common_lines(comparison)
-    for label, pair in zip(labels(comparison), comparison.pairs, strict=True):
-        # Up to the blank line this is HTML, where a backslash escapes nothing.
-        summary = html.escape(" ".join(f"{label}: {pair.sentence}".split()))
-        blocks.append(f"<details><summary>{summary}</summary>\n")
-        if pair.parts:
-            blocks.append(to_markdown(cycles_table(pair, top)))
-        blocks.append(to_markdown(change_table(pair)))
-        blocks += [f"- {escape(line)}" for line in closing(pair) if line not in common]
-        blocks.append("\n</details>\n")
-    blocks += [f"- {escape(line)}" for line in (*common, *unmatched_lines(comparison))]
-    return "\n".join(blocks) + "\n"
+    names = labels(comparison)
+    closing_lines = [f"- {escape(line)}" for line in (*common, *unmatched_lines(comparison))]
+    used = sum(map(len, (*blocks, *closing_lines)))
+    detailed = 0
+    for index in order:
+        details = "\n".join(_details(comparison.pairs[index], names[index], top, common))
+        used += len(details)
+        if used > _MARKDOWN_CHARS:
+            break
+        blocks.append(details)
+        detailed += 1
+    left = len(rows) - min(len(rows), _MARKDOWN_ROWS), len(rows) - detailed
+    if left[1]:
+        closing_lines.append(
+            f"- Left out here: {left[0]} kernel(s) of the table, details of {left[1]}; "
+            "`--format json` has all."
+        )
+    return "\n".join([*blocks, *closing_lines]) + "\n"
+
+
+def _gate_blocks(comparison: Comparison) -> list[str]:
+    if not comparison.gates:
+        return []
+    count = len(comparison.failed)
+    blocks = [f"**{count} gate(s) failed**\n" if count else "**All gates passed**\n"]
+    blocks += [
+        f"- {escape(f.kernel)}: `{_code(f.gate)}`: {escape(f.reason)}\n"
+        for f in comparison.failed[:_MARKDOWN_ROWS]
+    ]
+    if count > _MARKDOWN_ROWS:
+        blocks.append(f"- and {count - _MARKDOWN_ROWS} more\n")
+    return blocks
+
+
+def _details(pair: Pair, label: str, top: int, common: Sequence[str]) -> list[str]:
+    # Up to the blank line this is HTML, where a backslash escapes nothing.
+    summary = html.escape(" ".join(f"{label}: {pair.sentence}".split()))
+    blocks = [f"<details><summary>{summary}</summary>\n"]
+    if pair.parts:
+        blocks.append(to_markdown(cycles_table(pair, top)))
+    blocks.append(to_markdown(change_table(pair)))
+    blocks += [f"- {escape(line)}" for line in closing(pair) if line not in common]
+    blocks.append("\n</details>\n")
+    return blocks
 
 
 def _pair_record(pair: Pair) -> dict[str, Any]:

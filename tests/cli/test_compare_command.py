@@ -139,6 +139,29 @@ def test_a_name_of_several_lines_stays_on_one(
     assert sum("owned" in line for line in lines) == 2
 
 
+def test_a_summary_of_many_kernels_fits_a_comment_and_shows_failures_first(tmp_path: Path) -> None:
+    def report(name: str, last: float) -> Path:
+        cycles = [*(1000.0 + i for i in range(299)), last]
+        launches = [
+            build.Launch(kernel=f"k{i}", metrics={"gpc__cycles_elapsed.max": c})
+            for i, c in enumerate(cycles)
+        ]
+        path = tmp_path / f"{name}.ncu-rep"
+        path.write_bytes(build.report(launches))
+        return path
+
+    page = tmp_path / "pr.md"
+    files = report("base", 10.0), report("new", 11.0)
+    assert run(*files, "--fail-if", "cycles > +5%", "--format", "md", "-o", page) == 1
+    text = page.read_text("utf-8")
+    assert len(text) < 65_536
+    table = [line for line in text.splitlines() if line.startswith("| k")]
+    assert len(table) == 50
+    assert table[0].startswith("| k299 |")
+    assert text.index("<details><summary>k299:") < text.index("<details><summary>k0:")
+    assert "250 kernel(s) of the table" in text
+
+
 def test_csv_has_one_row_a_figure(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(write("a", 1000.0, 1001.0), write("b", 1500.0, 1501.0), "--format", "csv") == 0
     rows = {row["key"]: row for row in csv.DictReader(io.StringIO(capsys.readouterr().out))}
