@@ -20,9 +20,10 @@ from kernprof.comparison.cycles import (
     tells_busiest,
 )
 from kernprof.comparison.gates import Failure, Gate, check, parse, uncovered
-from kernprof.comparison.levers import Lever, Side, Sides, levers
+from kernprof.comparison.levers import levers
 from kernprof.comparison.match import Match, Matched, match
 from kernprof.comparison.noise import Noise
+from kernprof.comparison.sides import Lever, Side, Sides
 from kernprof.comparison.story import tell
 from kernprof.errors import UnknownNameError, UsageError
 from kernprof.profile import KernelProfile, Report

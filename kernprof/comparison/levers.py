@@ -8,105 +8,20 @@ said where a count is missing on a side.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Final
 
-from kernprof.comparison.changes import Change
-from kernprof.comparison.noise import Noise
 from kernprof.comparison.numbers import short
-from kernprof.profile import KernelProfile
-from kernprof.stalls.mix import Mix
+from kernprof.comparison.sides import Lever, Sides, times, weight, within
 
 _LEAST = math.log(1.25)
 """A count that changed by less than a quarter is no change of design."""
-_SAME_WORK = math.log(1.15)
-"""Arithmetic this close is the same problem: compilers move a few multiplications about."""
 _LEAST_RESOURCE = math.log(1.1)
 """Registers and shared memory are exact, so less is worth a word."""
 _POINTS = 10.0
 _WORTH = 0.03
 """Loop overhead is told where it is this share of all instructions."""
 _MOST = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Lever:
-    """One change of design.
-
-    Parameters
-    ----------
-    key, text
-        Name, and what changed with both figures.
-    helps
-        1 where such a change should save time, -1 where it should cost, 0 where it depends.
-    """
-
-    key: str
-    text: str
-    helps: int
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """One kernel as levers look at it: the launch, and its instructions where they are known."""
-
-    profile: KernelProfile
-    mix: Mix | None
-
-    @property
-    def threads(self) -> int | None:
-        """Threads of the whole grid."""
-        launch = self.profile
-        if launch.grid is None or launch.block is None:
-            return None
-        return launch.grid.total * launch.block.total
-
-    @property
-    def shared_bytes(self) -> int | None:
-        """Shared memory of a block, static and dynamic."""
-        static, dynamic = (
-            self.profile.shared_mem.static_bytes,
-            self.profile.shared_mem.dynamic_bytes,
-        )
-        return None if static is None else static + (dynamic or 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Sides:
-    """Both kernels and their figures by key."""
-
-    base: Side
-    new: Side
-    changes: Mapping[str, Change]
-
-    def pair(self, key: str) -> tuple[float, float] | None:
-        """Return a figure of both sides; None where one is missing or the change is noise."""
-        change = self.changes.get(key)
-        if change is None or change.base is None or change.new is None:
-            return None
-        return None if change.noise is Noise.WITHIN_NOISE else (change.base, change.new)
-
-    def counts(self, group: str) -> tuple[float, float] | None:
-        """Return the instructions of a group on both sides."""
-        if self.base.mix is None or self.new.mix is None:
-            return None
-        return self.base.mix.of(group), self.new.mix.of(group)
-
-    @property
-    def same_work(self) -> bool:
-        """Whether both execute the same arithmetic, so that the problem is the same."""
-        if self.base.mix is None or self.new.mix is None:
-            return False
-        work = self.base.mix.arithmetic, self.new.mix.arithmetic
-        return all(work) and _within(work, _SAME_WORK)
-
-    def per_arithmetic(self, group: str) -> tuple[float, float] | None:
-        """Return a group's instructions per arithmetic instruction on both sides."""
-        found = self.counts(group)
-        if found is None or not self.same_work or self.base.mix is None or self.new.mix is None:
-            return None
-        return found[0] / self.base.mix.arithmetic, found[1] / self.new.mix.arithmetic
 
 
 def levers(sides: Sides, *, faster: bool) -> tuple[Lever, ...]:
@@ -170,9 +85,9 @@ def _coalescing(sides: Sides) -> Lever | None:
     pair, what = sides.pair("global_sectors_over_ideal"), "times the fewest possible sectors"
     if pair is None:
         found = [(p, kind) for kind in ("load", "store") if (p := _same_width(sides, kind))]
-        pair, kind = max(found, key=lambda one: _weight(one[0]), default=(None, ""))
+        pair, kind = max(found, key=lambda one: weight(one[0]), default=(None, ""))
         what = f"sectors per global {kind}"
-    if pair is None or _within(pair, _LEAST):
+    if pair is None or within(pair, _LEAST):
         return None
     better = pair[1] < pair[0]
     text = (
@@ -186,10 +101,10 @@ def _same_width(sides: Sides, kind: str) -> tuple[float, float] | None:
     """Sectors per request, where requests are as wide on both sides as far as anything tells."""
     pair = sides.pair(f"global_{kind}_sectors_per_request")
     requests = sides.pair(f"global_{kind}_requests")
-    widths = [side.mix and side.mix.bytes_per_thread(f"global_{kind}") for side in _both(sides)]
+    widths = [side.mix and side.mix.bytes_per_thread(f"global_{kind}") for side in sides.both]
     if widths[0] is not None and widths[1] is not None:
         return pair if widths[0] == widths[1] else None
-    return pair if requests is not None and _within(requests, _LEAST) else None
+    return pair if requests is not None and within(requests, _LEAST) else None
 
 
 def _staging(sides: Sides) -> Lever | None:
@@ -200,20 +115,20 @@ def _staging(sides: Sides) -> Lever | None:
     text = f"blocks {'use' if begins else 'no longer use'} shared memory "
     text += f"({shared[0]:,} -> {shared[1]:,} B)"
     loads = sides.pair("global_load_requests")
-    reused = loads is not None and (loads[1] < loads[0]) == begins and not _within(loads, _LEAST)
+    reused = loads is not None and (loads[1] < loads[0]) == begins and not within(loads, _LEAST)
     if reused and loads is not None:
-        text += f", with {_times(loads)} global loads"
+        text += f", with {times(loads)} global loads"
     return Lever("staging", text, (1 if begins else -1) if reused else 0)
 
 
 def _thread_work(sides: Sides) -> Lever | None:
     threads = sides.base.threads, sides.new.threads
-    if threads[0] is None or threads[1] is None or _within((threads[0], threads[1]), _LEAST):
+    if threads[0] is None or threads[1] is None or within((threads[0], threads[1]), _LEAST):
         return None
     counts = f"{threads[0]:,} -> {threads[1]:,}"
     ratio = threads[0] / threads[1]
     if not sides.same_work:
-        text = f"{_times((threads[0], threads[1]))} threads ({counts})"
+        text = f"{times((threads[0], threads[1]))} threads ({counts})"
     elif ratio > 1:
         text = f"each thread does {ratio:.3g}x the work ({counts} threads)"
     else:
@@ -222,7 +137,7 @@ def _thread_work(sides: Sides) -> Lever | None:
 
 
 def _coverage(sides: Sides) -> Lever | None:
-    grids, sms = [side.profile.grid for side in _both(sides)], sides.new.profile.gpu.sm_count
+    grids, sms = [side.profile.grid for side in sides.both], sides.new.profile.gpu.sm_count
     if grids[0] is None or grids[1] is None or not sms or sides.base.profile.gpu.sm_count != sms:
         return None
     covered = min(grids[0].total, sms), min(grids[1].total, sms)
@@ -254,7 +169,7 @@ def _unrolled(sides: Sides) -> Lever | None:
 
 def _per_work(sides: Sides, group: str, key: str, name: str) -> Lever | None:
     pair = sides.per_arithmetic(group)
-    if pair is None or not pair[0] or not pair[1] or _within(pair, _LEAST):
+    if pair is None or not pair[0] or not pair[1] or within(pair, _LEAST):
         return None
     better = pair[1] < pair[0]
     text = (
@@ -273,16 +188,16 @@ def _width(sides: Sides) -> Lever | None:
         ("global_store", "global stores"),
         ("shared_store", "shared-memory stores"),
     ):
-        before, after = (s.mix and s.mix.bytes_per_thread(group) for s in _both(sides))
-        if not before or not after or _within((before, after), _LEAST):
+        before, after = (s.mix and s.mix.bytes_per_thread(group) for s in sides.both)
+        if not before or not after or within((before, after), _LEAST):
             continue
         wider = after > before
         text = (
             f"{'wider' if wider else 'narrower'} {name} "
             f"({short(before)} -> {short(after)} B a thread on average)"
         )
-        if _weight((before, after)) > largest:
-            best, largest = Lever("width", text, 1 if wider else -1), _weight((before, after))
+        if weight((before, after)) > largest:
+            best, largest = Lever("width", text, 1 if wider else -1), weight((before, after))
     return best
 
 
@@ -306,12 +221,12 @@ def _double_buffering(sides: Sides) -> Lever | None:
     if barriers is None or not all(barriers) or not shared[0] or not shared[1]:
         return None
     same_threads = sides.base.threads == sides.new.threads
-    if not same_threads or not sides.same_work or not _within((shared[0] * 2, shared[1]), _LEAST):
+    if not same_threads or not sides.same_work or not within((shared[0] * 2, shared[1]), _LEAST):
         return None
     if barriers[0] < barriers[1] * 1.5:
         return None
     text = (
-        f"twice the shared memory for {_times(barriers)} barriers, as double buffering has it "
+        f"twice the shared memory for {times(barriers)} barriers, as double buffering has it "
         f"({shared[0]:,} -> {shared[1]:,} B, {short(barriers[0])} -> {short(barriers[1])} barriers)"
     )
     return Lever("double_buffering", text, 1)
@@ -319,16 +234,16 @@ def _double_buffering(sides: Sides) -> Lever | None:
 
 def _barriers(sides: Sides) -> Lever | None:
     counts = sides.counts("barrier")
-    if counts is None or not all(counts) or _within(counts, _LEAST):
+    if counts is None or not all(counts) or within(counts, _LEAST):
         return None
     # Per warp: a grid of half the warps has half the barriers without any change of the code.
     threads = sides.base.threads, sides.new.threads
     if not threads[0] or not threads[1]:
         return None
     pair = 32 * counts[0] / threads[0], 32 * counts[1] / threads[1]
-    if _within(pair, _LEAST):
+    if within(pair, _LEAST):
         return None
-    text = f"{_times(pair)} barriers a warp ({short(pair[0])} -> {short(pair[1])})"
+    text = f"{times(pair)} barriers a warp ({short(pair[0])} -> {short(pair[1])})"
     return Lever("barriers", text, 1 if pair[1] < pair[0] else -1)
 
 
@@ -381,14 +296,14 @@ def _lanes(sides: Sides) -> Lever | None:
 
 def _registers(sides: Sides) -> Lever | None:
     before, after = sides.base.profile.registers, sides.new.profile.registers
-    if not before or not after or _within((before, after), _LEAST_RESOURCE):
+    if not before or not after or within((before, after), _LEAST_RESOURCE):
         return None
     return Lever("registers", f"{before} -> {after} registers a thread", 0)
 
 
 def _shared(sides: Sides) -> Lever | None:
     before, after = sides.base.shared_bytes, sides.new.shared_bytes
-    if not before or not after or _within((before, after), _LEAST_RESOURCE):
+    if not before or not after or within((before, after), _LEAST_RESOURCE):
         return None
     text = f"{before:,} -> {after:,} B of shared memory a block"
     return Lever("shared", text, 0)
@@ -419,26 +334,3 @@ _RULES: Final[tuple[Callable[[Sides], Lever | None], ...]] = (
 
 _PLAIN: Final = frozenset(("shared", "registers"))
 """Numbers of the launch that name no change of design by themselves."""
-
-
-def _both(sides: Sides) -> tuple[Side, Side]:
-    return sides.base, sides.new
-
-
-def _weight(pair: tuple[float, float]) -> float:
-    return abs(math.log(pair[1] / pair[0])) if pair[0] > 0 and pair[1] > 0 else math.inf
-
-
-def _within(pair: tuple[float, float], least: float) -> bool:
-    if pair[0] == pair[1]:
-        return True
-    return _weight(pair) < least
-
-
-def _times(pair: tuple[float, float]) -> str:
-    """Say by which factor a count changed: "4x fewer"."""
-    if not pair[0] or not pair[1]:
-        return "no" if not pair[1] else "the first"
-    less = pair[1] < pair[0]
-    factor = pair[0] / pair[1] if less else pair[1] / pair[0]
-    return f"{factor:.3g}x {'fewer' if less else 'more'}"

@@ -10,9 +10,10 @@ from importlib import resources
 
 from kernprof.comparison.changes import Change
 from kernprof.comparison.cycles import Part
-from kernprof.comparison.levers import Lever, told
+from kernprof.comparison.levers import told
 from kernprof.comparison.noise import Noise
 from kernprof.comparison.numbers import short
+from kernprof.comparison.sides import Lever
 
 _EXPLAINED_PCT = 80.0
 """Causes are listed until they explain this much of the change, at most three of them."""
