@@ -104,9 +104,9 @@ def mix(profile: KernelProfile, *, disassembled: bool = True) -> Mix | None:
         counts = {
             str(key): float(value)
             for key, value in zip(stored.keys, stored.values, strict=True)
-            if key is not None and isinstance(value, (int, float)) and math.isfinite(value)
+            if key is not None and isinstance(value, (int, float))
         }
-        if counts:
+        if counts and all(map(math.isfinite, counts.values())):
             return Mix(MappingProxyType(counts), modifiers)
     return _disassembled(profile) if disassembled else None
 
@@ -126,6 +126,9 @@ def _disassembled(profile: KernelProfile) -> Mix | None:
         value = by_key.get(base + instruction.offset)
         if instruction.text is None or not isinstance(value, (int, float)):
             continue
+        if not math.isfinite(value):
+            # One unknown count leaves all shares unknown.
+            return None
         words = instruction.text.split()
         opcode = words[1] if words[0].startswith("@") and len(words) > 1 else words[0]
         counts[opcode] = counts.get(opcode, 0.0) + value

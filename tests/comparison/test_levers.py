@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import kernprof
 from kernprof.profile import Dim3, Gpu, InstanceTable, KernelProfile, SharedMemory
 from kernprof.stalls.mix import mix
 
+TRACE = Path(__file__).parents[2] / "traces" / "depthwise-caffe-p100.ncu-rep"
 OPCODES = "sass__inst_executed_per_opcode_with_modifier_all"
 REQUESTS = "l1tex__t_requests_pipe_lsu_mem_global_op_ld.sum"
 SECTORS = "l1tex__t_sectors_pipe_lsu_mem_global_op_ld.sum"
@@ -61,12 +63,25 @@ def test_without_modifiers_no_width_is_told() -> None:
 
 
 def test_the_disassembler_counts_what_a_report_does_not_store() -> None:
-    launch = kernprof.load("traces/depthwise-caffe-p100.ncu-rep").profiles[3]
+    launch = kernprof.load(TRACE).profiles[3]
     found = mix(launch)
     assert found is not None
     assert found.total == launch.value("smsp__inst_executed.sum")
     assert found.of("multiply_add") > 0
     assert mix(launch, disassembled=False) is None
+
+
+def test_an_unknown_count_leaves_the_mix_unknown() -> None:
+    launch = kernprof.load(TRACE).profiles[3]
+    executed = launch.instances["inst_executed"]
+    counts = [float("nan"), *executed.values[1:]]
+    broken = {**launch.instances, "inst_executed": InstanceTable(executed.keys, counts)}
+    assert mix(replace(launch, instances=broken)) is None
+    stored = InstanceTable(("FFMA", "MOV"), (5.0, float("inf")))
+    found = mix(kernel())
+    assert found is None
+    found = mix(replace(kernel(), instances={OPCODES: stored}))
+    assert found is None
 
 
 @pytest.mark.parametrize(
