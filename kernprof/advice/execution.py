@@ -103,7 +103,7 @@ def _first_key(case: Case, keys: Sequence[int | str | None]) -> int:
 def _worst(case: Case, counts: Mapping[int, float], first: int) -> tuple[str, float] | None:
     """Return the source line (or instruction) with the largest count, and its share in percent."""
     total = math.fsum(counts.values())
-    if total <= 0:
+    if not math.isfinite(total) or total <= 0:
         return None
     by_offset = {key - first: count for key, count in counts.items()}
     by_place = _by_line(case, by_offset) or {f"offset {o:#06x}": n for o, n in by_offset.items()}

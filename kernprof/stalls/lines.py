@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -165,7 +166,7 @@ def _by_address(profile: KernelProfile, metric: str) -> dict[int, float]:
     return {
         key: float(value)
         for key, value in zip(instances.keys, instances.values, strict=True)
-        if isinstance(key, int) and isinstance(value, (int, float))
+        if isinstance(key, int) and isinstance(value, (int, float)) and math.isfinite(value)
     }
 
 

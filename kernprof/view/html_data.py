@@ -218,8 +218,13 @@ def _launch(
 
 
 def _short(value: Any) -> Any:
-    """Drop digits that nobody sees; a page of 500 launches is a third smaller for it."""
-    return float(f"{value:.5g}") if isinstance(value, float) and math.isfinite(value) else value
+    """Drop digits that nobody sees; a page of 500 launches is a third smaller for it.
+
+    What is no number is missing: JSON has no word for it.
+    """
+    if not isinstance(value, float):
+        return value
+    return float(f"{value:.5g}") if math.isfinite(value) else None
 
 
 def _device(profile: KernelProfile) -> str | None:
@@ -274,7 +279,8 @@ def _rows(code: _Code, table: LineTable, profile: KernelProfile) -> list[list[An
         text = line.text[:_TEXT_CHARS] if line.text is not None else None
         top = f"{line.top[0][0]} {line.top[0][1]:.0f} %" if line.top else None
         threads = _short(line.threads_per_inst)
-        executed = None if line.inst_executed is None else int(line.inst_executed)
+        count = line.inst_executed
+        executed = int(count) if count is not None and math.isfinite(count) else None
         rows.append(
             [line.offset, text, at, line.line, line.stalled_samples, executed, threads, top]
         )

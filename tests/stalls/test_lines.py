@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from profiles import instances, profile
@@ -73,3 +74,12 @@ def test_without_line_numbers_there_are_no_source_lines() -> None:
     table = instruction_table(sampled())
     assert table is not None
     assert source_table(table, {}) is None
+
+
+def test_a_count_that_is_no_number_is_missing_alone_and_in_its_line() -> None:
+    launch = sampled()
+    counts = instances({BASE: 10, BASE + 16: float("nan"), BASE + 32: 10})
+    broken = replace(launch, instances={**launch.instances, "inst_executed": counts})
+    table = instruction_table(broken, disassembly)
+    assert table is not None
+    assert [line.inst_executed for line in table.lines][:3] == [10, None, 10]

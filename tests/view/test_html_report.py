@@ -105,6 +105,14 @@ def test_instructions_are_bounded_and_the_longest_launch_comes_first() -> None:
     assert "left out" in document["launches"][0]["code_hint"]
 
 
+def test_counts_that_are_no_numbers_are_missing_and_others_exact() -> None:
+    counts = instances({0: float("nan"), 16: 2_097_153.0})
+    table = {STALLED: instances({0: 1.0, 16: 3.0}), "inst_executed": counts}
+    document = report_document([launch(0, instances=table)])
+    assert [row[5] for row in document["code"][0]["lines"]] == [None, 2_097_153]
+    assert "NaN" not in page(document)
+
+
 def test_too_many_launches_are_refused_and_not_cut() -> None:
     with pytest.raises(UsageError, match="--kernel"):
         report_document([profile({})] * (MAX_LAUNCHES + 1))
