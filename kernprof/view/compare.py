@@ -22,9 +22,16 @@ _MARKS = {Noise.WITHIN_NOISE: "~"}
 
 def document(comparison: Comparison) -> dict[str, Any]:
     """Return the document of ``kernprof compare --format json``."""
+    whole = comparison.whole()
     return {
         "schema": SCHEMA,
-        "pairs": [_pair_record(pair) for pair in comparison.pairs],
+        "together": None
+        if whole is None
+        else {"measure": comparison.measure, "base": whole[0], "new": whole[1]},
+        "pairs": [
+            {**_pair_record(pair), "share_of_difference_pct": comparison.share_of_change_pct(pair)}
+            for pair in comparison.pairs
+        ],
         "failed": [
             {"gate": f.gate, "pair": f.pair, "kernel": f.kernel, "reason": f.reason}
             for f in comparison.failed

@@ -103,6 +103,8 @@ def test_gates_tell_kernels_of_one_name_apart(write: Write, tmp_path: Path) -> N
     # What explains most of the difference comes first.
     assert [pair["base"]["grid"][0] for pair in document["pairs"]] == [8, 4]
     assert [f["pair"] for f in document["failed"]] == [0]
+    assert document["together"] == {"measure": "cycles", "base": 200.0, "new": 300.0}
+    assert [pair["share_of_difference_pct"] for pair in document["pairs"]] == [100.0, 0.0]
     cases = list(ElementTree.parse(junit).getroot()[0])
     assert [case.get("classname") for case in cases] == ["gemv2T #1", "gemv2T #0"]
     assert [case.find("failure") is not None for case in cases] == [True, False]
