@@ -186,6 +186,8 @@ def unmatched_lines(comparison: Comparison) -> list[str]:
         if profiles:
             names = ", ".join(f"{p.kernel} [{_side(p)}]" for p in profiles)
             lines.append(f"Only in the {side}: {names}.")
+    if comparison.only_base and len(comparison.only_base) == len(comparison.only_new):
+        lines.append("--match order pairs kernels as they come, whatever their names.")
     return lines
 
 

@@ -220,6 +220,19 @@ def test_the_keyboard_walks_the_table(report: Any) -> None:
     write(report, "filter", "")
 
 
+def test_the_filter_is_a_key_away(report: Any) -> None:
+    write(report, "filter", "")
+    box = report.find_element("css selector", "#launches .grid")
+    box.send_keys("/")
+    field = report.switch_to.active_element
+    assert field.get_attribute("id") == "filter"
+    field.send_keys("kernel_42")
+    assert report.find_element("id", "count").text == "11 of 502 launches"
+    field.send_keys("\ue00c")  # Escape
+    assert report.find_element("id", "count").text == "502 of 502 launches"
+    assert report.switch_to.active_element == box
+
+
 def test_instructions_and_source_lines_stand_side_by_side(report: Any) -> None:
     write(report, "filter", "scale")
     click(report, "#launches tbody tr")

@@ -240,6 +240,19 @@ document.getElementById("theme").addEventListener("click", () => {
   const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   root.dataset.theme = dark ? "light" : "dark";
 });
+// The filter by keyboard: / goes there, Escape empties it and goes back to the table.
+addEventListener("keydown", (event) => {
+  const field = document.getElementById("filter"), typing = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName);
+  if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
+    event.preventDefault();
+    field.focus();
+    field.select();
+  } else if (event.key === "Escape" && event.target === field) {
+    field.value = "";
+    filter();
+    launches.box.focus();
+  }
+});
 document.getElementById("order-hot").addEventListener("click", () => order(true));
 document.getElementById("order-program").addEventListener("click", () => order(false));
 overview();
