@@ -232,14 +232,18 @@ def _occupancy_remedy(case: Case) -> str | None:
 
 
 def _block_sizes(case: Case, now: Occupancy) -> list[str]:
-    best: tuple[float, int] | None = None
-    for threads in range(64, 1025, 32):
-        then = _occupancy(case, threads=threads)
-        if then is None or then.occupancy_pct <= now.occupancy_pct:
-            continue
-        if best is None or then.occupancy_pct > best[0]:
-            best = (then.occupancy_pct, threads)
-    return [] if best is None else [f"blocks of {best[1]} threads: {best[0]:.0f} %"]
+    """Name the block size of most occupancy; of equal ones that nearest to the block there is."""
+    block = case.profile.block
+    found = [
+        (then.occupancy_pct, -abs(threads - (block.total if block else 0)), threads)
+        for threads in range(64, 1025, 32)
+        if (then := _occupancy(case, threads=threads)) is not None
+        and then.occupancy_pct > now.occupancy_pct
+    ]
+    if not found:
+        return []
+    occupancy_pct, _, threads = max(found)
+    return [f"blocks of {threads} threads: {occupancy_pct:.0f} %"]
 
 
 def _occupancy(

@@ -407,3 +407,23 @@ def test_what_authors_saved_is_within_the_bound_of_the_cause_they_removed(
     assert item is not None
     assert item.gain_pct is not None
     assert 100 * (1 - cycles[1] / cycles[0]) <= item.gain_pct
+
+
+def test_the_block_size_advised_is_the_nearest_of_the_best() -> None:
+    # 48 warps an SM: a block of 32 leaves a third of them unused, one of 24 or of 16 warps none.
+    limits = {
+        "sm__maximum_warps_per_active_cycle_pct": 100 * 32 / 48,
+        "launch__occupancy_limit_registers": 4,
+        "launch__occupancy_limit_warps": 1,
+    }
+    found = launch(
+        metrics=limits,
+        gpu=Gpu("A10", "8.6", 72),
+        grid=Dim3(10_000),
+        block=Dim3(1024),
+        registers=16,
+        shared_mem=SharedMemory(0, 0),
+    )
+    item = advice(found, "occupancy")
+    assert item is not None
+    assert item.remedy == "for more occupancy: blocks of 768 threads: 100 %"
