@@ -379,6 +379,8 @@ def test_the_command_shows_advice(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "Likely causes for" in capsys.readouterr().out
 
 
+ADDITION = "armleth__cuda-mlp-inference__report"
+LARGE = "InhabitancyCocoon__feather_gemm__docs_profile_result_RTX4060_ChangeSize_512_"
 FEATHER = "InhabitancyCocoon__feather_gemm__docs_profile_result_RTX4060_ChangeSize_128_"
 SPEEDY = "suhithr__speedymatmul__profiles_"
 CONVOLUTION = "Swagatam1812__hpca-gpu-memory-profiling__"
@@ -391,13 +393,20 @@ CONVOLUTION = "Swagatam1812__hpca-gpu-memory-profiling__"
         (SPEEDY, "naive", "global_memory_coalescing", "uncoalesced"),
         (CONVOLUTION, "naive", "variant1", "uncoalesced"),
         (FEATHER, "08_warp_tile", "09_double_buffering", "memory_latency"),
+        (LARGE, "02_coalesce_memory", "03_tiled", "requests"),
+        (LARGE, "03_tiled", "04_4x_coarsen_tiled", "shared_traffic"),
+        (SPEEDY, "sharedmem_blocking", "1dblocktiling", "shared_traffic"),
+        (SPEEDY, "1dblocktiling", "2d_sharedmem_blocking", "shared_traffic"),
+        (ADDITION, "_v4_8_per_thread", "_v5_4_per_thread", "uncoalesced"),
+        (ADDITION, "_v5_4_per_thread", "_v6_1d_1_per_thread", "uncoalesced"),
+        (ADDITION, "_v7_1d_4_per_thread_blocked", "_v8_1d_1_per_thread_stripped", "uncoalesced"),
     ],
 )
 def test_what_authors_saved_is_within_the_bound_of_the_cause_they_removed(
     shared_reports: Path, author: str, before: str, after: str, key: str
 ) -> None:
     sides = [
-        kernprof.load(shared_reports / f"{author}{step}.ncu-rep").profiles[0]
+        kernprof.load(shared_reports / f"{author}{step}.ncu-rep").profiles[-1]
         for step in (before, after)
     ]
     cycles = [side.cycles for side in sides]
