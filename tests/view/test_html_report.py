@@ -364,3 +364,16 @@ def test_grid_extents_are_shown(report: Any) -> None:
     write(report, "filter", "kernel_7")
     click(report, "#launches tbody tr")
     assert f"{Dim3(8)} × {Dim3(256)}".replace("x", "×") in report.find_element("id", "detail").text
+
+
+def test_no_control_left_an_error_behind(report: Any) -> None:
+    for controls in ("nav a", "#roofline-plot circle", "#sass th button", "#pairs th button"):
+        report.execute_script(
+            "for (const e of document.querySelectorAll(arguments[0]))"
+            " e.dispatchEvent(new MouseEvent('click', {bubbles: true}))",
+            controls,
+        )
+    write(report, "filter", "no such launch")
+    assert rows(report, "launches") == []
+    write(report, "filter", "")
+    assert report.get_log("browser") == []
