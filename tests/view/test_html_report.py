@@ -16,7 +16,7 @@ from kernprof.comparison.compare import compare
 from kernprof.compile import compile_source, elf
 from kernprof.devices import find, occupancy
 from kernprof.errors import UsageError
-from kernprof.profile import Dim3, KernelProfile, MachineCode, SharedMemory
+from kernprof.profile import Dim3, Gpu, KernelProfile, MachineCode, SharedMemory
 from kernprof.view.html import page
 from kernprof.view.html_data import MAX_INSTRUCTIONS, MAX_LAUNCHES, devices, report_document
 
@@ -136,6 +136,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     folder = tmp_path_factory.mktemp("page")
     launches = [launch(i) for i in range(500)]
     launches += [launch(500, kernel=HOSTILE, demangled=HOSTILE), with_code(501)]
+    launches[499] = launch(499, kernel="strange", gpu=Gpu("Thor", "99.0", 20))
     changed = [replace(p, metrics={**p.metrics, "gpc__cycles_elapsed.max": 9e5}) for p in launches]
     compared = [*launches[:3], launches[500]], [*changed[:3], changed[500]]
     document = report_document(launches, compare(*compared))
@@ -324,6 +325,16 @@ def test_the_calculator_follows_its_fields(report: Any) -> None:
     expected = occupancy(find("a100"), threads_per_block=256, registers=64).occupancy_pct
     assert report.find_element("id", "occ-result").text.startswith(f"{expected:.1f} %")
     assert len(report.find_elements("css selector", "#occ-curves svg")) == 3
+
+
+def test_the_calculator_says_whose_rules_it_shows(report: Any) -> None:
+    write(report, "filter", "kernel_7")
+    click(report, "#launches tbody tr")
+    assert report.find_element("id", "occ-launch").text.startswith("A100: rules of sm_80.")
+    write(report, "filter", "strange")
+    click(report, "#launches tbody tr")
+    assert "is not in the table" in report.find_element("id", "occ-launch").text
+    write(report, "filter", "")
 
 
 def test_the_comparison_shows_cycles(report: Any) -> None:

@@ -59,6 +59,10 @@ function fillOccupancy(launch) {
   const gpu = document.getElementById("occ-gpu");
   const at = DATA.devices.findIndex((d) => d.key === launch.device);
   if (at >= 0) gpu.value = String(at);
+  const name = launch.gpu.name || NONE, told = launch.table_v.theoretical_occupancy_pct;
+  const rules = at < 0 ? `${name} is not in the table: the rules are those of the GPU chosen here.`
+    : `${name}: rules of ${DATA.devices[at].arch.name}.`;
+  document.getElementById("occ-launch").textContent = told === null ? rules : `${rules} The profile itself tells ${num(told)} %.`;
   if (launch.block) document.getElementById(FIELDS.threads).value = launch.block.reduce((a, b) => a * b, 1);
   if (launch.registers !== null) document.getElementById(FIELDS.registers).value = launch.registers;
   const { static: fixed, dynamic } = launch.shared_mem;
