@@ -316,8 +316,7 @@ def barrier(case: Case) -> Advice | None:
     names = ("barrier", "sync")
     if not case.matters(*names):
         return None
-    waits = case.waits_pct(*names)
-    evidence = [Evidence("barrier", waits, "% of stalled warp time")]
+    evidence = case.waits(*names)
     if case.profile.block is not None:
         evidence.append(Evidence("threads per block", case.profile.block.total))
     return stall_advice(case, "barrier", tuple(evidence), names)
@@ -329,10 +328,7 @@ def dependency(case: Case) -> Advice | None:
     issue = case.issue_pct
     if issue is None or issue >= threshold("issue_pct") or not case.matters(*names):
         return None
-    evidence = [
-        Evidence("wait", case.waits_pct(*names), "% of stalled warp time"),
-        Evidence("schedulers issue in", issue, "% of cycles"),
-    ]
+    evidence = [*case.waits(*names), Evidence("schedulers issue in", issue, "% of cycles")]
     eligible = case.figure("eligible_warps")
     if eligible is not None:
         evidence.append(Evidence("eligible warps per scheduler", eligible))
@@ -344,7 +340,7 @@ def pipe(case: Case) -> Advice | None:
     names = ("math_pipe_throttle", "pipe_busy")
     if not case.matters(*names):
         return None
-    evidence = [Evidence("math_pipe_throttle", case.waits_pct(*names), "% of stalled warp time")]
+    evidence = case.waits(*names)
     busiest = _busiest_pipe(case)
     if busiest is not None:
         evidence.append(busiest)
@@ -401,5 +397,4 @@ def fetch(case: Case) -> Advice | None:
     names = ("no_instruction", "inst_fetch")
     if not case.matters(*names):
         return None
-    evidence = (Evidence("no_instruction", case.waits_pct(*names), "% of stalled warp time"),)
-    return stall_advice(case, "fetch", evidence, names)
+    return stall_advice(case, "fetch", tuple(case.waits(*names)), names)

@@ -69,7 +69,7 @@ def queue(case: Case) -> Advice | None:
     """Many requests that are coalesced: the queue for global and local memory is full."""
     if not case.matters("lg_throttle") or _mostly_uncoalesced(case):
         return None
-    evidence = [Evidence("lg_throttle", case.waits_pct("lg_throttle"), "% of stalled warp time")]
+    evidence = case.waits("lg_throttle")
     requests = case.figure("global_load_requests")
     instructions = case.figure("instructions")
     if requests is not None and instructions:
@@ -87,9 +87,7 @@ def latency(case: Case) -> Advice | None:
     )
     if not case.matters(*names) or busiest >= near or _mostly_uncoalesced(case):
         return None
-    evidence = [
-        Evidence(n, case.waits_pct(n), "% of stalled warp time") for n in _reasons(case, names)
-    ]
+    evidence = case.waits(*names)
     evidence += [
         Evidence(label, value, unit)
         for label, key, unit in (
@@ -152,10 +150,7 @@ def shared_traffic(case: Case) -> Advice | None:
         return None
     evidence = (
         Evidence("shared-memory wavefronts per instruction", wavefronts / instructions),
-        *(
-            Evidence(n, case.waits_pct(n), "% of stalled warp time")
-            for n in _reasons(case, _SHARED)
-        ),
+        *case.waits(*_SHARED),
     )
     return stall_advice(case, "shared_traffic", evidence, _SHARED)
 
@@ -236,7 +231,3 @@ def atomics(case: Case) -> Advice | None:
     turns = max(at_l2, total)
     part = turns / (turns + others)
     return stall_advice(case, "atomics", tuple(evidence), (*_GLOBAL, "membar"), part=part)
-
-
-def _reasons(case: Case, names: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(name for name in names if case.waits_pct(name) > 0)

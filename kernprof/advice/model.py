@@ -48,6 +48,8 @@ class Advice:
         for causes that are no stall.
     stalls
         The stall reasons that it explains.
+    waits_pct
+        Their share of the stalled warp time: what is left to sort by where no cycles are known.
     """
 
     key: str
@@ -58,6 +60,7 @@ class Advice:
     bound: str
     stalls: tuple[str, ...] = ()
     share_pct: float | None = None
+    waits_pct: float | None = None
 
     @property
     def weight_pct(self) -> float:
@@ -148,6 +151,11 @@ class Case:
                 return rows[key].value
         return None
 
+    def waits(self, *names: str) -> list[Evidence]:
+        """Return, for the reasons that are there, how much of the stalled warp time each holds."""
+        shares = {name: self.waits_pct(name) for name in names}
+        return [Evidence(n, v, "% of stalled warp time") for n, v in shares.items() if v > 0]
+
     @property
     def issue_pct(self) -> float | None:
         """How often the schedulers issue."""
@@ -193,7 +201,9 @@ def bounded(facts: Case, item: Advice) -> Advice:
 
 def rank(item: Advice) -> tuple[bool, float]:
     """Return what advice is sorted by: what puts the rest in doubt first, then by weight."""
-    return not _table()["cause"][item.key].get("first", False), -item.weight_pct
+    known = item.gain_pct is not None or item.share_pct is not None
+    weight = item.weight_pct if known else item.waits_pct or 0.0
+    return not _table()["cause"][item.key].get("first", False), -weight
 
 
 def hidden_by(items: Sequence[Advice]) -> frozenset[str]:
@@ -235,7 +245,7 @@ def stall_advice(
     """
     here = tuple(name for name in names if facts.waits_pct(name) > 0)
     share = facts.share_pct(*names)
-    return advice(
+    found = advice(
         key,
         evidence,
         facts.ceiling_pct(*names),
@@ -243,6 +253,7 @@ def stall_advice(
         *here,
         share_pct=None if share is None else part * share,
     )
+    return replace(found, waits_pct=part * facts.waits_pct(*names))
 
 
 @cache

@@ -436,3 +436,15 @@ def test_the_block_size_advised_is_the_nearest_of_the_best() -> None:
     item = advice(found, "occupancy")
     assert item is not None
     assert item.remedy == "for more occupancy: blocks of 768 threads: 100 %"
+
+
+def test_without_cycles_causes_are_sorted_by_warp_time_under_their_own_names() -> None:
+    shares = {
+        "stall_inst_fetch": 55.0,
+        "stall_memory_dependency": 30.0,
+        "stall_exec_dependency": 15.0,
+    }
+    found = kernprof.advise(profile(shares, grid=Dim3(1000)))
+    assert [item.key for item in found][:2] == ["fetch", "memory_latency"]
+    assert values(found[0]) == {"inst_fetch": 55.0}
+    assert found[0].gain_pct is None
