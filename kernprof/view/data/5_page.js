@@ -115,7 +115,7 @@ function codeGrid(kind, columns, opened) {
   return grid;
 }
 
-function makeCodeGrids(lines) {
+function makeCodeGrids(lines, texts) {
   const most = Math.max(...lines.map((x) => x.share), 1e-9);
   const stall = { label: "Stalls %", numeric: true, value: (x) => x.share, text: (x) => (x.share ? num(x.share) : ""), heat: (x) => x.heat };
   for (const line of lines) line.heat = 100 * line.share / most;
@@ -129,8 +129,9 @@ function makeCodeGrids(lines) {
   ].filter(Boolean), (line) => { source.mark(source.rows.find((x) => x.file === line.file && x.line === line.line)); });
   source = codeGrid("source", [
     { label: "Line", numeric: true, value: (x) => x.line, text: (x) => x.line, title: (x) => DATA.files[x.file] },
-    stall, { label: "Source", class: "code", value: (x) => x.text ?? NONE },
-  ], (line) => { sass.mark(sass.rows.find((x) => x.file === line.file && x.line === line.line)); });
+    stall, texts.some((x) => x.text !== null) ? { label: "Source", class: "code", value: (x) => x.text ?? NONE } : null,
+    DATA.files.length > 1 || texts.every((x) => x.text === null) ? { label: "File", value: (x) => DATA.files[x.file].split("/").pop(), title: (x) => DATA.files[x.file] } : null,
+  ].filter(Boolean), (line) => { sass.mark(sass.rows.find((x) => x.file === line.file && x.line === line.line)); });
 }
 
 function order(hot) {
@@ -186,7 +187,11 @@ function showCode(launch) {
     }
   }
   for (const text of texts) text.heat = 100 * text.share / most;
-  makeCodeGrids(lines);
+  makeCodeGrids(lines, texts);
+  const bare = texts.length && texts.every((x) => x.text === null);
+  document.getElementById("code-grids").classList.toggle("bare", Boolean(bare));
+  if (bare) document.getElementById("code-none").textContent += launch.source === "predicted"
+    ? " The profile holds no source text (n/a)." : " The report holds no source text (n/a): ncu --import-source yes embeds it.";
   document.getElementById("source-box").hidden = !texts.length;
   document.getElementById("code-grids").classList.toggle("one", !texts.length);
   replace("strip", strip(lines));
