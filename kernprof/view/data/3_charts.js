@@ -26,7 +26,9 @@ function gathered(parts) {
 }
 
 function stallBars(launches) {
-  const shown = launches.filter((x) => Object.keys(x.stalls).length).slice(0, 40);
+  let shown = launches.filter((x) => Object.keys(x.stalls).length);
+  // Of many the longest; few keep their order.
+  if (shown.length > 40) shown = shown.sort((a, b) => (b.duration_ns || 0) - (a.duration_ns || 0)).slice(0, 40);
   if (!shown.length)
     return el("p", { text: "No launch shown tells its stalls (n/a): collect them with ncu --section WarpStateStats." });
   const left = 250, width = 1000, bar = 22;
@@ -48,7 +50,7 @@ function stallBars(launches) {
   });
   const more = launches.length - shown.length;
   return el("div", null, legend([...NAMED, OTHERS].filter((x) => names.has(x))), picture,
-    more > 0 ? el("p", { class: "note", text: `${more} launch(es) more are in the table; filter it to see them here.` }) : null);
+    more > 0 ? el("p", { class: "note", text: `${more} launch(es) more are in the table: shorter ones, and such as tell no stalls. Filter it to see others here.` }) : null);
 }
 
 // Cycles of both sides as two bars of one scale: what grew and what shrank is seen at once.
