@@ -41,6 +41,14 @@ def test_every_page_is_built(site: Path) -> None:
         assert (site / page.stem / "index.html").is_file() or page.stem == "index"
 
 
+def test_light_and_dark_find_what_they_switch(site: Path) -> None:
+    text = (site / "index.html").read_text("utf-8")
+    switch = (site / "js" / "darkmode.js").read_text("utf-8")
+    for name in ("hljs-light", "hljs-dark"):
+        assert f"getElementById('{name}')" in switch
+        assert f'<link id="{name}">' in text
+
+
 def test_the_site_fetches_no_program(site: Path) -> None:
     for page in site.rglob("*.html"):
         text = page.read_text("utf-8")

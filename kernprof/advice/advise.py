@@ -6,15 +6,18 @@ from collections.abc import Callable
 from typing import Final
 
 from kernprof.advice import execution, memory
-from kernprof.advice.model import Advice, Case, case, threshold
+from kernprof.advice.model import Advice, Case, bounded, case, hidden_by, rank, threshold
 from kernprof.profile import KernelProfile
 from kernprof.stalls.analysis import LaunchAnalysis, StallOptions, analyse
 
 _RULES: Final[tuple[Callable[[Case], Advice | None], ...]] = (
+    execution.unoptimised,
     memory.bandwidth,
     memory.uncoalesced,
+    memory.atomics,
     memory.bank_conflicts,
     memory.spills,
+    memory.cache,
     memory.queue,
     memory.shared_traffic,
     memory.latency,
@@ -25,6 +28,8 @@ _RULES: Final[tuple[Callable[[Case], Advice | None], ...]] = (
     execution.barrier,
     execution.dependency,
     execution.pipe,
+    execution.compute,
+    execution.balanced,
     execution.fetch,
     execution.start,
 )
@@ -34,7 +39,7 @@ def advise(profile: KernelProfile, options: StallOptions | None = None) -> tuple
     """Name the likely causes of a launch's lost time, the largest share of the cycles first.
 
     Every gain is an upper bound for its cause alone: causes overlap, so bounds don't add up. What
-    can't save 5 % is left out.
+    can't save 5 % is left out, and so is what another cause brings with it.
 
     Raises
     ------
@@ -53,8 +58,11 @@ def advise_analysed(analysis: LaunchAnalysis, *, with_lines: bool = True) -> tup
         Look source lines up in the machine code, which takes some milliseconds a launch.
     """
     facts = case(analysis, with_lines=with_lines)
-    found = [item for rule in _RULES if (item := rule(facts)) is not None]
+    made = [item for rule in _RULES if (item := rule(facts)) is not None]
+    found = [bounded(facts, item) for item in made]
     least = threshold("least_gain_pct")
-    kept = [item for item in found if item.gain_pct is None or item.gain_pct >= least]
+    kept = [item for item in found if item.gain_pct is None or item.weight_pct >= least]
+    hidden = hidden_by(kept)
+    kept = [item for item in kept if item.key not in hidden]
     # A stable sort: of equal weight the more specific cause, listed first, stays first.
-    return tuple(sorted(kept, key=lambda item: -item.weight_pct))
+    return tuple(sorted(kept, key=rank))

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from kernprof.advice.model import Advice, Case, Evidence, advice, stall_advice, threshold
-from kernprof.comparison.cycles import ISSUING, NO_WARP
+from kernprof.comparison.cycles import ISSUING, NO_WARP, tells_busiest
 from kernprof.devices import architecture, tail_efficiency_pct
 from kernprof.devices.occupancy import Occupancy, occupancy
 from kernprof.errors import CubinError, UsageError
 from kernprof.stalls.code import source_positions
+from kernprof.stalls.mix import mix
 
 _LANES = 32
 _PIPE_PREFIX = "sm__inst_executed_pipe_"
 _PIPE_SUFFIX = ".avg.pct_of_peak_sustained_active"
+_NO_DIVERGENCE_PCT = 0.5
+"""Below this lanes are idle for another reason than branches."""
 _FEW_WAVES = 10.0
 """A partial wave after this many full ones costs less than a twentieth."""
 
@@ -38,10 +41,30 @@ def divergence(case: Case) -> Advice | None:
     diverging = case.figure("branch_divergence_pct")
     if diverging is not None:
         evidence.append(Evidence("divergent branch targets", diverging, "%"))
-    worst = _worst_place(case)
-    if worst is not None:
-        evidence += worst
-    return advice("divergence", tuple(evidence), gain, bound)
+    evidence += _diverging_place(case) or []
+    evidence += _worst_place(case) or []
+    branches = diverging is None or diverging >= _NO_DIVERGENCE_PCT
+    return advice("divergence" if branches else "idle_lanes", tuple(evidence), gain, bound)
+
+
+def _diverging_place(case: Case) -> list[Evidence] | None:
+    """Name the branch at which most warps part."""
+    table = case.profile.instances.get("smsp__branch_targets_threads_divergent")
+    if table is None:
+        return None
+    counts = {
+        key: float(value)
+        for key, value in zip(table.keys, table.values, strict=True)
+        if isinstance(key, int) and isinstance(value, (int, float)) and value > 0
+    }
+    named = _worst(case, counts, _first_key(case, table.keys))
+    if named is None:
+        return None
+    place, share = named
+    return [
+        Evidence("most warps part at", place),
+        Evidence("of all divergent branches there", share, "%"),
+    ]
 
 
 def _worst_place(case: Case) -> list[Evidence] | None:
@@ -57,19 +80,36 @@ def _worst_place(case: Case) -> list[Evidence] | None:
         and isinstance(value, (int, float))
         and isinstance(on := lanes.get(key), (int, float))
     }
-    total = math.fsum(lost.values())
-    if total <= 0:
+    named = _worst(case, lost, _first_key(case, executed.keys))
+    if named is None or named[1] < threshold("place_pct"):
         return None
+    place, share = named
+    return [
+        Evidence("most lanes are lost at", place),
+        Evidence("lanes lost there", share, "% of all lost"),
+    ]
+
+
+def _first_key(case: Case, keys: Sequence[int | str | None]) -> int:
+    """Return the address of the function's first instruction, as far as the profile tells."""
     code = case.profile.code
-    base = code.base_address if code is not None and code.base_address is not None else min(lost)
-    by_offset = {key - base: count for key, count in lost.items()}
+    if code is not None and code.base_address is not None:
+        return code.base_address
+    whole = case.profile.instances.get("inst_executed")
+    known = [key for key in (whole.keys if whole is not None else keys) if isinstance(key, int)]
+    return min(known, default=0)
+
+
+def _worst(case: Case, counts: Mapping[int, float], first: int) -> tuple[str, float] | None:
+    """Return the source line (or instruction) with the largest count, and its share in percent."""
+    total = math.fsum(counts.values())
+    if not math.isfinite(total) or total <= 0:
+        return None
+    by_offset = {key - first: count for key, count in counts.items()}
     by_place = _by_line(case, by_offset) or {f"offset {o:#06x}": n for o, n in by_offset.items()}
     # Of equal losses the first: lanes are lost at a branch and stay lost behind it.
-    worst = max(by_place, key=lambda place: by_place[place])
-    return [
-        Evidence("most lanes are lost at", worst),
-        Evidence("lanes lost there", 100 * by_place[worst] / total, "% of all lost"),
-    ]
+    place = max(by_place, key=lambda name: by_place[name])
+    return place, 100 * by_place[place] / total
 
 
 def _by_line(case: Case, by_offset: Mapping[int, float]) -> dict[str, float] | None:
@@ -89,6 +129,23 @@ def _by_line(case: Case, by_offset: Mapping[int, float]) -> dict[str, float] | N
         name = f"{place[0].rpartition('/')[2]}:{place[1]}"
         found[name] = found.get(name, 0.0) + by_offset[offset]
     return found
+
+
+def unoptimised(case: Case) -> Advice | None:
+    """Code that looks compiled for a debugger."""
+    found = mix(case.profile, disassembled=False)
+    if found is None or not found.looks_unoptimised:
+        return None
+    evidence = [Evidence("register moves of all instructions", found.move_pct, "%")]
+    if found.of("multiply_add") == 0 and found.of("float") > 0:
+        evidence.append(Evidence("multiplications and additions not fused", found.of("float")))
+    if found.of("generic") > 0:
+        evidence.append(Evidence("accesses of memory left open (LD, ST)", found.of("generic")))
+    idle = case.share_pct(NO_WARP)
+    gain = None if idle is None else 100 - idle
+    share = None if gain is None else gain * found.move_pct / 100
+    bound = "optimised code may be of any speed; held are the moves, in proportion to instructions"
+    return advice("unoptimised", tuple(evidence), gain, bound, share_pct=share)
 
 
 def unused_occupancy(case: Case) -> Advice | None:
@@ -175,14 +232,18 @@ def _occupancy_remedy(case: Case) -> str | None:
 
 
 def _block_sizes(case: Case, now: Occupancy) -> list[str]:
-    best: tuple[float, int] | None = None
-    for threads in range(64, 1025, 32):
-        then = _occupancy(case, threads=threads)
-        if then is None or then.occupancy_pct <= now.occupancy_pct:
-            continue
-        if best is None or then.occupancy_pct > best[0]:
-            best = (then.occupancy_pct, threads)
-    return [] if best is None else [f"blocks of {best[1]} threads: {best[0]:.0f} %"]
+    """Name the block size of most occupancy; of equal ones that nearest to the block there is."""
+    block = case.profile.block
+    found = [
+        (then.occupancy_pct, -abs(threads - (block.total if block else 0)), threads)
+        for threads in range(64, 1025, 32)
+        if (then := _occupancy(case, threads=threads)) is not None
+        and then.occupancy_pct > now.occupancy_pct
+    ]
+    if not found:
+        return []
+    occupancy_pct, _, threads = max(found)
+    return [f"blocks of {threads} threads: {occupancy_pct:.0f} %"]
 
 
 def _occupancy(
@@ -218,7 +279,8 @@ def parallelism(case: Case) -> Advice | None:
         evidence = [Evidence("blocks", grid.total), Evidence("SMs", sms)]
         if waves is not None:
             evidence.append(Evidence("waves", waves))
-        idle = case.share_pct(NO_WARP)
+        # Of the average over all SMs, those without a block count as idle: they are to be filled.
+        idle = case.share_pct(NO_WARP) if tells_busiest(case.profile) else 0.0
         filled = min(grid.total / sms, 1.0) if waves is None else min(waves, grid.total / sms, 1.0)
         gain = None if idle is None else (100 - idle) * (1 - filled)
         return advice("small_grid", tuple(evidence), gain, "the same work on a full GPU")
@@ -254,8 +316,7 @@ def barrier(case: Case) -> Advice | None:
     names = ("barrier", "sync")
     if not case.matters(*names):
         return None
-    waits = case.waits_pct(*names)
-    evidence = [Evidence("barrier", waits, "% of stalled warp time")]
+    evidence = case.waits(*names)
     if case.profile.block is not None:
         evidence.append(Evidence("threads per block", case.profile.block.total))
     return stall_advice(case, "barrier", tuple(evidence), names)
@@ -267,10 +328,7 @@ def dependency(case: Case) -> Advice | None:
     issue = case.issue_pct
     if issue is None or issue >= threshold("issue_pct") or not case.matters(*names):
         return None
-    evidence = [
-        Evidence("wait", case.waits_pct(*names), "% of stalled warp time"),
-        Evidence("schedulers issue in", issue, "% of cycles"),
-    ]
+    evidence = [*case.waits(*names), Evidence("schedulers issue in", issue, "% of cycles")]
     eligible = case.figure("eligible_warps")
     if eligible is not None:
         evidence.append(Evidence("eligible warps per scheduler", eligible))
@@ -282,7 +340,14 @@ def pipe(case: Case) -> Advice | None:
     names = ("math_pipe_throttle", "pipe_busy")
     if not case.matters(*names):
         return None
-    evidence = [Evidence("math_pipe_throttle", case.waits_pct(*names), "% of stalled warp time")]
+    evidence = case.waits(*names)
+    busiest = _busiest_pipe(case)
+    if busiest is not None:
+        evidence.append(busiest)
+    return stall_advice(case, "pipe", tuple(evidence), names)
+
+
+def _busiest_pipe(case: Case) -> Evidence | None:
     used = {
         name.removeprefix(_PIPE_PREFIX).removesuffix(_PIPE_SUFFIX): value
         for name in case.profile.metrics
@@ -290,10 +355,41 @@ def pipe(case: Case) -> Advice | None:
         and name.endswith(_PIPE_SUFFIX)
         and (value := case.profile.value(name)) is not None
     }
-    if used:
-        busiest = max(used, key=lambda name: used[name])
-        evidence.append(Evidence(f"pipe {busiest}", used[busiest], "% of peak"))
-    return stall_advice(case, "pipe", tuple(evidence), names)
+    if not used:
+        return None
+    busiest = max(used, key=lambda name: used[name])
+    return Evidence(f"pipe {busiest}", used[busiest], "% of peak")
+
+
+def compute(case: Case) -> Advice | None:
+    """Arithmetic near its peak: nothing but less of it helps."""
+    used, memory = case.figure("compute_utilization_pct"), case.figure("memory_throughput_pct")
+    if used is None or memory is None or used < threshold("near_peak_pct"):
+        return None
+    evidence = [Evidence("compute", used, "% of peak"), Evidence("memory", memory, "% of peak")]
+    busiest = _busiest_pipe(case)
+    if busiest is not None:
+        evidence.append(busiest)
+    gain = 100 * (1 - memory / used)
+    return advice("compute", tuple(evidence), gain, "until memory is as busy as compute is now")
+
+
+def balanced(case: Case) -> Advice | None:
+    """Compute and memory both near their peaks: the launch is as good as done."""
+    near = threshold("near_peak_pct")
+    used = {
+        name: case.figure(key)
+        for name, key in (
+            ("compute", "compute_utilization_pct"),
+            ("memory", "memory_throughput_pct"),
+        )
+    }
+    known = {name: value for name, value in used.items() if value is not None}
+    if len(known) < len(used) or min(known.values()) < near:
+        return None
+    evidence = tuple(Evidence(name, value, "% of peak") for name, value in known.items())
+    gain = 100 - max(known.values())
+    return advice("balanced", evidence, gain, "until the busier of the two is full")
 
 
 def fetch(case: Case) -> Advice | None:
@@ -301,5 +397,4 @@ def fetch(case: Case) -> Advice | None:
     names = ("no_instruction", "inst_fetch")
     if not case.matters(*names):
         return None
-    evidence = (Evidence("no_instruction", case.waits_pct(*names), "% of stalled warp time"),)
-    return stall_advice(case, "fetch", evidence, names)
+    return stall_advice(case, "fetch", tuple(case.waits(*names)), names)

@@ -11,7 +11,12 @@ _GLOBAL = ("long_scoreboard", "lg_throttle", "drain", "memory_dependency", "memo
 _SHARED = ("short_scoreboard", "mio_throttle")
 _SECTORS = "memory_l2_theoretical_sectors_global"
 _IDEAL = "memory_l2_theoretical_sectors_global_ideal"
-_CONFLICTS = "l1tex__data_bank_conflicts_pipe_lsu_mem_shared.sum"
+_CACHES = {
+    "l1": "l1tex__throughput.avg.pct_of_peak_sustained_elapsed",
+    "l2": "lts__throughput.avg.pct_of_peak_sustained_elapsed",
+}
+_ATOMICS = "l1tex__t_requests_pipe_lsu_mem_global_op_{}.sum"
+_ATOMICS_AT_L2 = "lts__t_requests_srcunit_tex_op_{}.sum"
 
 
 def uncoalesced(case: Case) -> Advice | None:
@@ -31,7 +36,13 @@ def uncoalesced(case: Case) -> Advice | None:
         per_request = case.figure(f"global_{kind}_sectors_per_request")
         if per_request is not None:
             evidence = (*evidence, Evidence(f"sectors per global {kind} request", per_request))
-    return stall_advice(case, "uncoalesced", evidence, _GLOBAL)
+    return stall_advice(case, "uncoalesced", evidence, _GLOBAL, part=excess_pct / 100)
+
+
+def _mostly_uncoalesced(case: Case) -> bool:
+    """Tell whether waits for global memory are those of sectors beyond the fewest possible."""
+    found = _excess(case)
+    return found is not None and found[0] >= threshold("dominant_excess_pct")
 
 
 def _excess(case: Case) -> tuple[float, tuple[Evidence, ...]] | None:
@@ -55,10 +66,10 @@ def _total(case: Case, metric: str) -> float | None:
 
 
 def queue(case: Case) -> Advice | None:
-    """Too many requests, coalesced or not: the queue for global and local memory is full."""
-    if not case.matters("lg_throttle"):
+    """Many requests that are coalesced: the queue for global and local memory is full."""
+    if not case.matters("lg_throttle") or _mostly_uncoalesced(case):
         return None
-    evidence = [Evidence("lg_throttle", case.waits_pct("lg_throttle"), "% of stalled warp time")]
+    evidence = case.waits("lg_throttle")
     requests = case.figure("global_load_requests")
     instructions = case.figure("instructions")
     if requests is not None and instructions:
@@ -74,11 +85,9 @@ def latency(case: Case) -> Advice | None:
     busiest = max(
         case.figure(key) or 0.0 for key in ("memory_throughput_pct", "bandwidth_utilization_pct")
     )
-    if not case.matters(*names) or busiest >= near:
+    if not case.matters(*names) or busiest >= near or _mostly_uncoalesced(case):
         return None
-    evidence = [
-        Evidence(n, case.waits_pct(n), "% of stalled warp time") for n in _reasons(case, names)
-    ]
+    evidence = case.waits(*names)
     evidence += [
         Evidence(label, value, unit)
         for label, key, unit in (
@@ -93,14 +102,15 @@ def latency(case: Case) -> Advice | None:
 
 def bank_conflicts(case: Case) -> Advice | None:
     """Shared-memory accesses that take more wavefronts than one because of their banks."""
-    conflicts, wavefronts = case.profile.value(_CONFLICTS), case.figure("shared_wavefronts")
+    conflicts = case.figure("shared_bank_conflicts")
+    wavefronts = case.figure("shared_wavefronts")
     if not conflicts or not wavefronts or not case.matters(*_SHARED):
         return None
     share = 100 * conflicts / wavefronts
     if share < threshold("excessive_pct"):
         return None
     evidence = (
-        Evidence(_CONFLICTS, conflicts),
+        Evidence("bank conflicts", conflicts),
         Evidence("of all shared-memory wavefronts", share, "%"),
     )
     found = stall_advice(case, "bank_conflicts", evidence, _SHARED)
@@ -131,17 +141,16 @@ def shared_traffic(case: Case) -> Advice | None:
     """Much traffic to shared memory, without bank conflicts to blame for the waits."""
     wavefronts = case.figure("shared_wavefronts")
     instructions = case.figure("instructions")
-    conflicts = case.profile.value(_CONFLICTS) or 0.0
+    conflicts = case.figure("shared_bank_conflicts") or 0.0
     if not wavefronts or not instructions or not case.matters(*_SHARED):
         return None
     if 100 * conflicts / wavefronts >= threshold("excessive_pct"):
         return None
+    if wavefronts / instructions < threshold("shared_per_instruction"):
+        return None
     evidence = (
         Evidence("shared-memory wavefronts per instruction", wavefronts / instructions),
-        *(
-            Evidence(n, case.waits_pct(n), "% of stalled warp time")
-            for n in _reasons(case, _SHARED)
-        ),
+        *case.waits(*_SHARED),
     )
     return stall_advice(case, "shared_traffic", evidence, _SHARED)
 
@@ -176,5 +185,49 @@ def bandwidth(case: Case) -> Advice | None:
     return advice("bandwidth", evidence, gain, "until compute is as busy as DRAM is now")
 
 
-def _reasons(case: Case, names: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(name for name in names if case.waits_pct(name) > 0)
+def cache(case: Case) -> Advice | None:
+    """L1 or L2 near its peak, while DRAM is not."""
+    near = threshold("near_peak_pct")
+    dram = case.figure("bandwidth_utilization_pct")
+    if dram is not None and dram >= near:
+        return None
+    used = {
+        key: value
+        for key, metric in _CACHES.items()
+        if (value := case.profile.value(metric)) is not None and value >= near
+    }
+    if not used:
+        return None
+    key = max(used, key=lambda name: used[name])
+    evidence = [Evidence(_CACHES[key], used[key], "% of peak")]
+    if dram is not None:
+        evidence.append(Evidence("DRAM bandwidth", dram, "% of peak"))
+    compute = case.figure("compute_utilization_pct")
+    if compute is None:
+        return advice(key, tuple(evidence), None, "compute utilization is not told")
+    evidence.append(Evidence("compute", compute, "% of peak"))
+    gain = 100 * (1 - compute / used[key])
+    return advice(key, tuple(evidence), gain, "until compute is as busy as this cache is now")
+
+
+def atomics(case: Case) -> Advice | None:
+    """Atomic operations on global memory that queue up, most of all on one address."""
+    requests = {kind: case.profile.value(_ATOMICS.format(kind)) or 0.0 for kind in ("red", "atom")}
+    total = sum(requests.values())
+    others = sum(case.figure(f"global_{kind}_requests") or 0.0 for kind in ("load", "store"))
+    if not total or not case.matters(*_GLOBAL, "membar"):
+        return None
+    share = 100 * total / (total + others)
+    if share < threshold("atomic_share_pct"):
+        return None
+    evidence = [
+        Evidence("atomics and reductions", total, "requests of warps"),
+        Evidence("of all global requests", share, "%"),
+    ]
+    at_l2 = sum(case.profile.value(_ATOMICS_AT_L2.format(kind)) or 0.0 for kind in requests)
+    if at_l2:
+        evidence.append(Evidence("requests at L2 for each", at_l2 / total))
+    # Lanes with one address take their turns: a request counts as often as it goes to L2.
+    turns = max(at_l2, total)
+    part = turns / (turns + others)
+    return stall_advice(case, "atomics", tuple(evidence), (*_GLOBAL, "membar"), part=part)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -43,10 +43,13 @@ class Advice:
     bound
         How the upper bound was computed, and what it takes for granted.
     share_pct
-        Share of the elapsed cycles attributed to the cause's stalls (``comparison.cycles``): what
-        removing it saves if the other waits stay; None for causes that are no stall.
+        Share of the elapsed cycles attributed to the cause's stalls (``comparison.cycles``), or to
+        the part of them that the cause makes: what removing it saves if the other waits stay; None
+        for causes that are no stall.
     stalls
         The stall reasons that it explains.
+    waits_pct
+        Their share of the stalled warp time: what is left to sort by where no cycles are known.
     """
 
     key: str
@@ -57,12 +60,13 @@ class Advice:
     bound: str
     stalls: tuple[str, ...] = ()
     share_pct: float | None = None
+    waits_pct: float | None = None
 
     @property
     def weight_pct(self) -> float:
-        """What advice is sorted by: the attributed share, or else the bound."""
-        known = self.share_pct if self.share_pct is not None else self.gain_pct
-        return 0.0 if known is None else known
+        """What advice is sorted by: the attributed share, and never more than the bound."""
+        known = [value for value in (self.share_pct, self.gain_pct) if value is not None]
+        return min(known, default=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,8 @@ class Case:
     work
         What it executes and moves, by key.
     with_lines
-        Whether source lines may be looked up in the machine code, which takes some milliseconds.
+        Whether the machine code may be looked into, for source lines and opcodes that the report
+        does not store: that takes from milliseconds to a fifth of a second.
     """
 
     analysis: LaunchAnalysis
@@ -146,6 +151,11 @@ class Case:
                 return rows[key].value
         return None
 
+    def waits(self, *names: str) -> list[Evidence]:
+        """Return, for the reasons that are there, how much of the stalled warp time each holds."""
+        shares = {name: self.waits_pct(name) for name in names}
+        return [Evidence(n, v, "% of stalled warp time") for n, v in shares.items() if v > 0]
+
     @property
     def issue_pct(self) -> float | None:
         """How often the schedulers issue."""
@@ -160,6 +170,45 @@ def case(analysis: LaunchAnalysis, *, with_lines: bool = True) -> Case:
     if family in known:
         spent = account(analysis, family, busiest=tells_busiest(analysis.profile))
     return Case(analysis, spent, evaluate(analysis.profile, "work"), with_lines)
+
+
+_UNITS = {
+    "compute": ("compute_utilization_pct", "compute"),
+    "memory": ("memory_throughput_pct", "memory"),
+    "dram": ("bandwidth_utilization_pct", "DRAM"),
+}
+
+
+def bounded(facts: Case, item: Advice) -> Advice:
+    """Lower a bound to what the units leave whose work the remedy doesn't touch.
+
+    A unit that is busy for u % of its peak needs u % of the time for the same work at its peak.
+    """
+    if item.gain_pct is None:
+        return item
+    found = [
+        (used, _UNITS[name][1])
+        for name in _table()["cause"][item.key]["keeps"]
+        if (used := facts.figure(_UNITS[name][0])) is not None
+    ]
+    used, unit = max(found, default=(0.0, ""))
+    left = max(100.0 - used, 0.0)
+    if left >= item.gain_pct:
+        return item
+    bound = f"{unit}, now at {used:.0f} % of its peak, needs the rest for the same work"
+    return replace(item, gain_pct=left, bound=bound)
+
+
+def rank(item: Advice) -> tuple[bool, float]:
+    """Return what advice is sorted by: what puts the rest in doubt first, then by weight."""
+    known = item.gain_pct is not None or item.share_pct is not None
+    weight = item.weight_pct if known else item.waits_pct or 0.0
+    return not _table()["cause"][item.key].get("first", False), -weight
+
+
+def hidden_by(items: Sequence[Advice]) -> frozenset[str]:
+    """Return the causes that others among these bring with them."""
+    return frozenset(key for item in items for key in _table()["cause"][item.key]["hides"])
 
 
 def threshold(name: str) -> float:
@@ -184,18 +233,27 @@ def advice(
 
 
 def stall_advice(
-    facts: Case, key: str, evidence: tuple[Evidence, ...], names: tuple[str, ...]
+    facts: Case,
+    key: str,
+    evidence: tuple[Evidence, ...],
+    names: tuple[str, ...],
+    part: float = 1.0,
 ) -> Advice:
-    """Make advice about stall reasons: its share is attributed, its gain bounded."""
+    """Make advice about stall reasons: its share is attributed, its gain bounded.
+
+    ``part`` is the part of those waits that the cause makes, 0 to 1.
+    """
     here = tuple(name for name in names if facts.waits_pct(name) > 0)
-    return advice(
+    share = facts.share_pct(*names)
+    found = advice(
         key,
         evidence,
         facts.ceiling_pct(*names),
         "cycles without an issue that such a warp could use, with the same instructions",
         *here,
-        share_pct=facts.share_pct(*names),
+        share_pct=None if share is None else part * share,
     )
+    return replace(found, waits_pct=part * facts.waits_pct(*names))
 
 
 @cache

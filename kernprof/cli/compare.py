@@ -117,6 +117,10 @@ def _render(comparison: Comparison, fmt: Format, output: Path | None, top: int |
     full = len(comparison.pairs) <= _FULL_UP_TO or top is not None
     if len(comparison.pairs) > 1:
         blocks.append(to_terminal(view.summary_table(comparison), width=width, color=color))
+        whole = view.together(comparison)
+        if whole is not None:
+            blocks.append(whole + "\n")
+    common = view.common_lines(comparison) if full else []
     for pair in comparison.pairs:
         lines = [view.heading(pair), pair.sentence]
         blocks.append("\n".join(lines) + "\n")
@@ -124,8 +128,9 @@ def _render(comparison: Comparison, fmt: Format, output: Path | None, top: int |
             tables = [view.cycles_table(pair, shown)] if pair.parts else []
             tables.append(view.change_table(pair))
             blocks += [to_terminal(table, width=width, color=color) for table in tables]
-            blocks.append("\n".join(view.closing(pair)) + "\n")
-    rest = view.unmatched_lines(comparison)
+            lines = [line for line in view.closing(pair) if line not in common]
+            blocks.append("\n".join(lines) + "\n" if lines else "")
+    rest = [*common, *view.unmatched_lines(comparison)]
     if rest:
         blocks.append("\n".join(rest) + "\n")
     return "\n".join(blocks)

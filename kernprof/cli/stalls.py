@@ -155,7 +155,8 @@ def render(
         return to_csv(view.line_rows(tables) if lines else view.flat_table(analyses))
     if fmt is Format.MD:
         parts = [to_markdown(view.summary_table(analyses))]
-        parts += [escape(_advice(analyses))] if len(analyses) <= _MANY else []
+        if len(analyses) <= _MANY:
+            parts.append("\n".join(escape(line) for line in _advice(analyses).split("\n")))
         parts += [to_markdown(view.line_table(*item)) for item in tables]
         return "\n".join(parts)
     width, color = terminal_width(output), use_color(output)
@@ -179,14 +180,20 @@ def render(
 def _advice(analyses: list[LaunchAnalysis]) -> str:
     """Return the likely causes per launch as text; nothing where there is nothing to say."""
     from kernprof.advice.advise import advise_analysed
+    from kernprof.advice.model import threshold
     from kernprof.view.advice import advice_lines
 
     lines: list[str] = []
     for analysis in analyses:
+        profile = analysis.profile
+        name = " ".join(f"{profile.kernel} [{profile.origin}]".split())
         found = advice_lines(advise_analysed(analysis), most=_ADVICE)
         if found:
-            profile = analysis.profile
-            lines += [f"Likely causes for {profile.kernel} [{profile.origin}]:", *found]
+            lines += [f"Likely causes for {name}:", *found]
+        elif analysis.stalls is not None:
+            lines.append(
+                f"No cause that could save {threshold('least_gain_pct'):.0f} % is found for {name}."
+            )
     return "\n".join(lines) + "\n" if lines else ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,16 +20,22 @@ from kernprof.comparison.cycles import (
     tells_busiest,
 )
 from kernprof.comparison.gates import Failure, Gate, check, parse, uncovered
+from kernprof.comparison.levers import levers
 from kernprof.comparison.match import Match, Matched, match
 from kernprof.comparison.noise import Noise
+from kernprof.comparison.sides import Lever, Side, Sides
 from kernprof.comparison.story import tell
 from kernprof.errors import UnknownNameError, UsageError
 from kernprof.profile import KernelProfile, Report
 from kernprof.stalls.analysis import LaunchAnalysis, StallOptions, analyse
 from kernprof.stalls.group import merge
+from kernprof.stalls.mix import mix
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_DISASSEMBLED_PAIRS = 20
+"""Up to so many pairs opcodes that a report does not store are had from its machine code."""
 
 Profiles = str | os.PathLike[str] | Report | KernelProfile | Sequence[KernelProfile]
 
@@ -53,6 +60,8 @@ class Pair:
         Whose cycles ``parts`` are: "busiest SM" or "average SM".
     sentence
         What changed and what explains it.
+    levers
+        What changed in the kernel itself, as far as counts show it.
     notes
         What a reader must know (different GPUs, sources, clocks).
     launches
@@ -67,6 +76,7 @@ class Pair:
     family: str | None
     scope: str
     sentence: str
+    levers: tuple[Lever, ...]
     notes: tuple[str, ...]
     launches: tuple[tuple[KernelProfile, ...], tuple[KernelProfile, ...]]
 
@@ -75,6 +85,19 @@ class Pair:
         """Name of the kernel; both names where they differ."""
         before, after = self.base.profile.kernel, self.new.profile.kernel
         return before if before == after else f"{before} -> {after}"
+
+    def whole(self, key: str) -> tuple[float, float] | None:
+        """Return cycles or time of all launches of each side together; None where one is unknown.
+
+        Parameters
+        ----------
+        key
+            ``cycles`` or ``duration_ns``.
+        """
+        found = self.change(key)
+        if found.base is None or found.new is None:
+            return None
+        return found.base * self.base.profile.launches, found.new * self.new.profile.launches
 
     def change(self, name: str) -> Change:
         """Return the change of a figure, of ``stall.REASON`` or of a metric by its name.
@@ -114,7 +137,8 @@ class Comparison:
     Parameters
     ----------
     pairs
-        Kernels that both sides have, in the order of the base.
+        Kernels that both sides have: first what explains most of the difference of all of them
+        together, in the order of the base where that isn't known.
     only_base, only_new
         Kernels that one side lacks.
     gates, failed
@@ -126,6 +150,30 @@ class Comparison:
     only_new: tuple[KernelProfile, ...]
     gates: tuple[Gate, ...] = ()
     failed: tuple[Failure, ...] = ()
+
+    @property
+    def measure(self) -> str | None:
+        """What all pairs tell and is summed up: ``duration_ns``, ``cycles`` or None."""
+        return _measure(self.pairs)
+
+    def whole(self) -> tuple[float, float] | None:
+        """Return time (or cycles) of all compared launches together, base and new."""
+        key = self.measure
+        if key is None:
+            return None
+        sums = [pair.whole(key) or (0.0, 0.0) for pair in self.pairs]
+        return math.fsum(s[0] for s in sums), math.fsum(s[1] for s in sums)
+
+    def share_of_change_pct(self, pair: Pair) -> float | None:
+        """Return a pair's share of the change of all together (they add up to 100).
+
+        None where a pair tells neither time nor cycles, or nothing changed.
+        """
+        key, together = self.measure, self.whole()
+        own = None if key is None else pair.whole(key)
+        if own is None or together is None or together[0] == together[1]:
+            return None
+        return 100 * (own[1] - own[0]) / (together[1] - together[0])
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row a kernel and figure.
@@ -204,7 +252,8 @@ def compare(
             f"no kernel in common: the base holds {names[0]}; the new one {names[1]}; "
             "--match order pairs them as they come, --kernel and --base-launch choose"
         )
-    pairs = tuple(_pair(found, options) for found in matching.pairs)
+    few = len(matching.pairs) <= _DISASSEMBLED_PAIRS
+    pairs = _ranked([_pair(found, options, disassembled=few) for found in matching.pairs])
     names_of = [
         (
             p.base.profile.kernel,
@@ -226,6 +275,24 @@ def compare(
     return Comparison(pairs, only_base, only_new, gates, tuple(failed))
 
 
+def _measure(pairs: Sequence[Pair]) -> str | None:
+    keys = ("duration_ns", "cycles")
+    return next((k for k in keys if pairs and all(pair.whole(k) for pair in pairs)), None)
+
+
+def _ranked(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
+    """Sort by what each pair adds to the difference of all, the most first."""
+    key = _measure(pairs)
+    if key is None:
+        return tuple(pairs)
+
+    def moved(pair: Pair) -> float:
+        own = pair.whole(key)
+        return 0.0 if own is None else -abs(own[1] - own[0])
+
+    return tuple(sorted(pairs, key=moved))
+
+
 def _profiles(given: Profiles) -> Sequence[KernelProfile]:
     if isinstance(given, KernelProfile):
         return [given]
@@ -238,7 +305,7 @@ def _profiles(given: Profiles) -> Sequence[KernelProfile]:
     return given
 
 
-def _pair(found: Matched, options: StallOptions) -> Pair:
+def _pair(found: Matched, options: StallOptions, *, disassembled: bool) -> Pair:
     base = analyse(merge(found.base), options)
     new = analyse(merge(found.new), options)
     family = common_family(base.profile, new.profile, options.family)
@@ -256,6 +323,7 @@ def _pair(found: Matched, options: StallOptions) -> Pair:
         needed = dict.fromkeys([*lacking(base, family), *lacking(new, family)])
         notes.append("the cycles can't be split among causes without " + ", ".join(needed))
     all_changes = changes(base, new, found.base, found.new)
+    changed = _levers(found, all_changes, disassembled=disassembled)
     return Pair(
         base,
         new,
@@ -264,7 +332,8 @@ def _pair(found: Matched, options: StallOptions) -> Pair:
         side_by_side,
         family,
         "busiest SM" if busiest else "average SM",
-        tell(all_changes, side_by_side, _limiter_change(base, new)),
+        tell(all_changes, side_by_side, _limiter_change(base, new), changed),
+        changed,
         tuple(notes),
         (found.base, found.new),
     )
@@ -278,6 +347,19 @@ def _accounts(
         return []
     split = (account(analyse(one, options), family, busiest=busiest) for one in launches)
     return [found for found in split if found is not None]
+
+
+def _levers(
+    found: Matched, all_changes: Sequence[Change], *, disassembled: bool
+) -> tuple[Lever, ...]:
+    """Look for changes of design; instructions are those of each side's first launch."""
+    by_key = {change.key: change for change in all_changes}
+    total = by_key["cycles"] if by_key["cycles"].delta is not None else by_key["duration_ns"]
+    base, new = (
+        Side(launches[0], mix(launches[0], disassembled=disassembled))
+        for launches in (found.base, found.new)
+    )
+    return levers(Sides(base, new, by_key), faster=(total.delta or 0.0) <= 0)
 
 
 def _notes(base: LaunchAnalysis, new: LaunchAnalysis) -> list[str]:
@@ -301,7 +383,7 @@ def _notes(base: LaunchAnalysis, new: LaunchAnalysis) -> list[str]:
 
 def _limiter_change(base: LaunchAnalysis, new: LaunchAnalysis) -> str | None:
     occupancy = [a.figures["theoretical_occupancy_pct"].value for a in (base, new)]
-    if base.limiters == new.limiters and occupancy[0] == occupancy[1]:
+    if occupancy[0] == occupancy[1]:
         return None
     sides = [
         f"{'n/a' if value is None else f'{value:.0f} %'}"

@@ -10,7 +10,10 @@ from importlib import resources
 
 from kernprof.comparison.changes import Change
 from kernprof.comparison.cycles import Part
+from kernprof.comparison.levers import told
 from kernprof.comparison.noise import Noise
+from kernprof.comparison.numbers import short
+from kernprof.comparison.sides import Lever
 
 _EXPLAINED_PCT = 80.0
 """Causes are listed until they explain this much of the change, at most three of them."""
@@ -20,6 +23,9 @@ _COUNTER_PCT = 10.0
 _LEAST_LINK = 0.05
 """A linked figure is cited from a change of 5 % on (as |ln(new / base)|)."""
 _CLOCK_PCT = 2.0
+_EQUAL_PCT = 1.0
+"""Below this nothing is said to explain the change; parts that moved far more are still told."""
+_MOVED_PCT = 5.0
 _ALWAYS = "sm_balance_pct"
 """Fewer SMs that share the work mean more cycles of every kind on the busiest."""
 
@@ -33,7 +39,12 @@ class Cause:
     less: tuple[str, ...] = ()
 
 
-def tell(all_changes: Sequence[Change], parts: Sequence[Part], limiters: str | None) -> str:
+def tell(
+    all_changes: Sequence[Change],
+    parts: Sequence[Part],
+    limiters: str | None,
+    levers: Sequence[Lever] = (),
+) -> str:
     """Say what changed and why.
 
     Parameters
@@ -44,23 +55,35 @@ def tell(all_changes: Sequence[Change], parts: Sequence[Part], limiters: str | N
         Where the cycles went on both sides; empty when that can't be told.
     limiters
         How the limiter of occupancy changed, or None.
+    levers
+        What changed in the kernel itself.
     """
     by_key = {change.key: change for change in all_changes}
     total = by_key["cycles"] if by_key["cycles"].delta is not None else by_key["duration_ns"]
     headline = _headline(total)
-    if total.delta is None or not total.delta:
+    if total.delta is None:
         return headline + "."
     if total.noise is Noise.WITHIN_NOISE:
         return f"{headline}: within the spread of the launches, so no difference is shown."
     sentences = [headline]
-    causes = [_cause_text(part, by_key) for part in _explaining(parts, total.delta)]
-    if causes:
-        sentences[0] += ", mostly " + "; ".join(causes)
-    against = _against(parts, total.delta)
-    if against is not None:
-        sentences.append(f"Against it: {_cause_text(against, by_key)}")
+    if _is_equal(total):
+        sentences += _moved(parts, total, by_key)
+    else:
+        causes = [_cause_text(part, by_key) for part in _explaining(parts, total.delta)]
+        if causes:
+            sentences[0] += ", mostly " + "; ".join(causes)
+        against = _against(parts, total.delta)
+        if against is not None:
+            sentences.append(f"Against it: {_cause_text(against, by_key)}")
+    changed = told(levers, faster=total.delta <= 0)
+    if changed is not None:
+        sentences.append(changed)
     if limiters is not None:
         sentences.append(limiters)
+    if not parts and total.delta:
+        sentences.append(
+            "Where the cycles went is not in the reports (the notes say what to collect)"
+        )
     clock = by_key["clock_ghz"].relative_pct
     if total.key == "cycles" and clock is not None and abs(clock) >= _CLOCK_PCT:
         sentences.append(f"The clock differs by {clock:+.1f} %, so time changes otherwise")
@@ -90,10 +113,27 @@ def _headline(total: Change) -> str:
         return f"No change: {total.base:,.0f} {unit}"
     if total.base <= 0 or total.new <= 0:
         return figures
+    if _is_equal(total):
+        return f"Practically equal ({figures}, {total.relative_pct:+.1f} %)"
     faster = total.new < total.base
     factor = total.base / total.new if faster else total.new / total.base
     word = "faster" if faster else "slower"
     return f"{factor:.{2 if factor < 10 else 1}f}x {word} ({figures}, {total.relative_pct:+.1f} %)"
+
+
+def _is_equal(total: Change) -> bool:
+    return total.relative_pct is not None and abs(total.relative_pct) < _EQUAL_PCT
+
+
+def _moved(parts: Sequence[Part], total: Change, by_key: Mapping[str, Change]) -> list[str]:
+    """Tell the largest gain and the largest loss that make up for each other."""
+    least = _MOVED_PCT / 100 * (total.base or 0.0)
+    told = [part for part in parts if part.noise is not Noise.WITHIN_NOISE]
+    fewer = next((p for p in told if p.delta_cycles < -least), None)
+    more = next((p for p in told if p.delta_cycles > least), None)
+    if fewer is None or more is None:
+        return []
+    return [f"{_cause_text(fewer, by_key)}, but {_cause_text(more, by_key)}"]
 
 
 def _explaining(parts: Sequence[Part], delta: float) -> list[Part]:
@@ -147,18 +187,6 @@ def _witness(part: Part, known: Cause, by_key: Mapping[str, Change]) -> str | No
     if not fitting:
         return None
     best = fitting[0]
-    return f"{best.label} {short(best.base)} -> {short(best.new)}{' %' * (best.unit == '%')}"
-
-
-def short(value: float | None) -> str:
-    """Return a number with three digits and a factor of thousand: 1.23 M."""
-    if value is None:
-        return "n/a"
-    for factor, letter in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if abs(value) >= factor:
-            return (
-                f"{value / factor:.3g}{letter}"
-                if abs(value) < 999.5 * factor
-                else f"{value / factor:.0f}{letter}"
-            )
-    return f"{value:.3g}"
+    byte = "B" if best.unit == "B" else ""
+    percent = " %" if best.unit == "%" else ""
+    return f"{best.label} {short(best.base)}{byte} -> {short(best.new)}{byte}{percent}"

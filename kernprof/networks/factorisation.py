@@ -29,6 +29,21 @@ class Factorisation:
     input_activations: int
 
     @property
+    def macs_per_param(self) -> tuple[float, float]:
+        """MACs per parameter before and after."""
+        before, after = (m / p for m, p in zip(self.macs, self.params, strict=True))
+        return before, after
+
+    @property
+    def macs_per_activation(self) -> tuple[float, float]:
+        """MACs per activation before and after, the image counted as activations too."""
+        before, after = (
+            macs / (activations + self.input_activations)
+            for macs, activations in zip(self.macs, self.activations, strict=True)
+        )
+        return before, after
+
+    @property
     def params_pct(self) -> float:
         """Change of the parameters."""
         return _change(*self.params)
@@ -46,18 +61,12 @@ class Factorisation:
     @property
     def macs_per_param_pct(self) -> float:
         """Change of the MACs per parameter."""
-        return _change(
-            *(macs / params for macs, params in zip(self.macs, self.params, strict=True))
-        )
+        return _change(*self.macs_per_param)
 
     @property
     def macs_per_activation_pct(self) -> float:
         """Change of the MACs per activation, the image counted as activations too."""
-        before, after = (
-            macs / (activations + self.input_activations)
-            for macs, activations in zip(self.macs, self.activations, strict=True)
-        )
-        return _change(before, after)
+        return _change(*self.macs_per_activation)
 
 
 def filter_factorisation(size: int = 224, *, channels: int = 3, width: int = 1) -> Factorisation:

@@ -13,8 +13,9 @@ from types import MappingProxyType
 from kernprof.layers import NetworkPrediction, rank_correlation
 from kernprof.networks.counters import count_network, paper_figures
 from kernprof.networks.factorisation import filter_factorisation
-from kernprof.networks.ir import Concat, Convolution, Eltwise, InnerProduct
+from kernprof.networks.ir import Concat, Convolution, Eltwise, InnerProduct, Rounding
 from kernprof.networks.paper_tables import published
+from kernprof.networks.zoo.densenet import densenet121
 from kernprof.paper.claims import Claim, Outcome, claims
 from kernprof.paper.kernels import published_kernels
 from kernprof.paper.quantities import FAMILIES, correlation, facts, one_block_occupancy_pct
@@ -174,9 +175,13 @@ def table2() -> Exhibit:
             cells += [float(here), float(there)]
         rows.append(tuple(cells))
     columns = (("network", "Network"), *_pairs(_COUNTS))
+    intended = count_network(densenet121(Rounding.FLOOR))
     notes = (
         f"Recomputed by the netscope counter (source: static); {same} of {total} equal the printed "
         "digits. In brackets: published.",
+        "DenseNet-121's printed counts rest on pooling that rounds up, as Netscope and Caffe do; "
+        f"its files mean rounding down: {intended.macs / 1e6:.0f} M MACs, "
+        f"{intended.activations / 1e6:.2f} M activations.",
     )
     return Exhibit("table2", "Table II: counts", columns, tuple(rows), notes)
 
@@ -222,6 +227,8 @@ def table3(predictions: Mapping[str, NetworkPrediction] | None = None) -> Exhibi
         ]
     notes = (
         "Latency, memory, energy and throughput: published (P100); measuring them needs a GPU.",
+        _energy_note(),
+        _batch_note(),
         "Launches: source static, forward and backward of one `caffe time` iteration, batch 1.",
         *_share_notes(predicted, rank_correlation(ours, theirs), len(ours)),
         "The shares are of forward and backward together, though the text calls them shares of "
@@ -230,6 +237,24 @@ def table3(predictions: Mapping[str, NetworkPrediction] | None = None) -> Exhibi
         "weight update (gemmk1) moves the most bytes; they are shown as printed.",
     )
     return Exhibit("table3", "Table III: measurements", tuple(columns), tuple(rows), notes)
+
+
+def _energy_note() -> str:
+    """Tell what the printed energy efficiencies say of one image."""
+    joules = [row.values["macs"] / 1e9 / row.values["energy"] for row in facts().values()]
+    return (
+        f"With Table II's MACs, GMACs/J make {min(joules):.4f} to {max(joules):.2f} J an image; "
+        "the paper does not say whether the power at rest is in it."
+    )
+
+
+def _batch_note() -> str:
+    """Tell that throughput and latency are of different batches."""
+    at_once = [r.values["images_per_s"] * r.values["latency"] / 1000 for r in facts().values()]
+    return (
+        f"Images/s times latency is {min(at_once):.1f} to {max(at_once):.1f}: latency is of batch "
+        "1, throughput of each network's best batch."
+    )
 
 
 def _share_notes(
@@ -331,7 +356,7 @@ def fig2() -> Exhibit:
         ("macs_per_activation", "MACs/activations"),
     ):
         claim = by_key[f"factorisation_{key}"]
-        before, after = getattr(found, key, (None, None))
+        before, after = getattr(found, key)
         rows.append((label, before, after, claim.computed, float(claim.published)))
     columns = (
         ("quantity", "Quantity"),
@@ -342,6 +367,8 @@ def fig2() -> Exhibit:
     )
     notes = (
         "One filter over a three-channel 224x224 image; the paper does not give the size.",
+        "With as many output channels as the image has, the parameters change by "
+        f"{filter_factorisation(width=3).params_pct:.0f} % only.",
         "The printed change of activations counts outputs only, that of MACs/activations the "
         "image too: two definitions.",
         _FIGURES_NOT_AT_HAND,
@@ -438,7 +465,10 @@ def _attribute(analysis: LaunchAnalysis, key: str) -> float | None:
 
 
 def _shown(claim: Claim) -> str | None:
-    return None if claim.computed is None else f"{claim.computed:.4g}"
+    if claim.computed is None:
+        return None
+    whole = claim.computed == int(claim.computed)
+    return f"{claim.computed:,.0f}" if whole else f"{claim.computed:.4g}"
 
 
 _MAKERS: Mapping[str, Callable[[], Exhibit]] = MappingProxyType(

@@ -19,7 +19,7 @@ from kernprof.errors import UsageError
 from kernprof.lowering.lower import lower_network
 from kernprof.networks.counters import count_layer, count_network, product_macs
 from kernprof.networks.factorisation import filter_factorisation
-from kernprof.networks.ir import Convolution, Eltwise, Layer, Network
+from kernprof.networks.ir import Convolution, Eltwise, Layer, Network, Pooling
 from kernprof.networks.paper_tables import published
 from kernprof.networks.registry import PAPER_NETWORKS, load_network
 from kernprof.paper.kernels import published_kernels
@@ -171,6 +171,26 @@ def _blocks(name: str) -> float:
     return sum(isinstance(layer.op, Eltwise) for layer in facts()[name].network.layers)
 
 
+def _map(name: str, group: str) -> float:
+    """Width of the maps of a group of blocks, 0 for the map that the first group reads."""
+    layers = facts()[name].network.layers
+    first = next(layer.out_shape for layer in layers if isinstance(layer.op, Pooling))
+    # The groups of SqueezeNext differ in their channels; a block ends with its shortcut's sum.
+    widths = {
+        layer.out_shape.channels: layer.out_shape.width
+        for layer in layers
+        if isinstance(layer.op, Eltwise)
+    }
+    return [first.width, *widths.values()][int(group)]
+
+
+def _gpu_memory() -> float:
+    size = find(_PAPER_GPU).dram_bytes
+    if size is None:
+        raise UsageError(f"the memory of {_PAPER_GPU} is not known")
+    return size / 2**20
+
+
 def _separable_filter() -> float:
     return (3 * 3) / (3 * 1 + 1 * 3)
 
@@ -216,6 +236,8 @@ _KINDS: Mapping[str, Callable[..., float]] = MappingProxyType(
         "conv1": _conv1,
         "pointwise_macs": _pointwise_macs,
         "blocks": _blocks,
+        "map": _map,
+        "gpu_memory": _gpu_memory,
         "separable_filter": _separable_filter,
         "asymmetric": _asymmetric,
         "per_second": _per_second,

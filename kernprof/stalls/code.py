@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from kernprof.compile import elf
 from kernprof.errors import CubinError
@@ -50,10 +51,15 @@ def instructions(code: MachineCode) -> Sequence[Instruction]:
     CubinError
         The machine code can't be decoded.
     """
-    name = function_name(code)
-    image = read_cubin(code.cubin)
+    return _instructions(code.cubin, function_name(code))
+
+
+@lru_cache(maxsize=32)
+def _instructions(cubin: bytes, name: str) -> tuple[Instruction, ...]:
+    """Disassemble once what several launches of a report execute: it takes a process each time."""
+    image = read_cubin(cubin)
     sm = int(image.arch.removeprefix("sm_"))
-    for function in disassemble(code.cubin, sm):
+    for function in disassemble(cubin, sm):
         if function.name == name:
             break
     else:
@@ -61,14 +67,14 @@ def instructions(code: MachineCode) -> Sequence[Instruction]:
     found = _listed(function, sm)
     kernel = image.kernels.get(name)
     if kernel is None:
-        return found
+        return tuple(found)
     located = []
     positions = rows_at(kernel.lines, (i.offset + function.start for i in found))
     for instruction, position in zip(found, positions, strict=True):
         if position is not None:
             instruction = replace(instruction, file=position.file, line=position.line)
         located.append(instruction)
-    return located
+    return tuple(located)
 
 
 def source_positions(code: MachineCode, offsets: Sequence[int]) -> Sequence[tuple[str, int] | None]:

@@ -23,9 +23,10 @@ _FILES = {"row": "table_v", "extra": "table_v", "work": "work"}
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """One way to make a figure; exactly one of ``metric``, ``ratio`` and ``instances`` is set."""
+    """One way to make a figure; one of ``metric``, ``sum``, ``ratio`` and ``instances`` is set."""
 
     metric: str | None = None
+    sum: tuple[str, ...] = ()
     ratio: tuple[str, str] | None = None
     instances: tuple[str, str] | None = None
     scale: float = 1.0
@@ -38,6 +39,8 @@ class Way:
         """The metrics it is made of, for display."""
         if self.metric is not None:
             return self.metric
+        if self.sum:
+            return " + ".join(self.sum)
         first, second = self.ratio or self.instances or ("", "")
         return f"{first} / {second}"
 
@@ -113,6 +116,7 @@ def rows(kind: str = "row") -> tuple[Row, ...]:
             ways=tuple(
                 Way(
                     metric=way.get("metric"),
+                    sum=tuple(way.get("sum", ())),
                     ratio=tuple(way["ratio"]) if "ratio" in way else None,
                     instances=tuple(way["instances"]) if "instances" in way else None,
                     scale=way.get("scale", 1.0),
@@ -168,6 +172,10 @@ def figure(profile: KernelProfile, row: Row) -> Figure:
 def _value(profile: KernelProfile, way: Way) -> float | None:
     if way.metric is not None:
         raw = profile.value(way.metric)
+    elif way.sum:
+        parts = [profile.value(name) for name in way.sum]
+        known = [part for part in parts if part is not None]
+        raw = math.fsum(known) if len(known) == len(parts) else None
     elif way.ratio is not None:
         raw = _quotient(profile.value(way.ratio[0]), profile.value(way.ratio[1]))
     elif way.instances is not None:

@@ -8,7 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from kernprof.errors import UsageError
-from kernprof.profile import KernelProfile, MetricValue
+from kernprof.profile import Instances, InstanceTable, KernelProfile, MetricValue
+
+_BY_OPCODE = "sass__inst_executed_per_opcode"
 
 
 def select(
@@ -89,7 +91,8 @@ def merge(members: Sequence[KernelProfile]) -> KernelProfile:
     KernelProfile
         The first launch with the median of every number that all launches hold (weighted by
         ``launches`` where a record already stands for several) and its (minimum, maximum) as
-        ``spread``. Per-instruction values are left out: they belong to single launches.
+        ``spread``; of instanced values only the counts by opcode, their medians too: values per
+        instruction belong to single launches.
     """
     if len(members) == 1:
         return members[0]
@@ -114,10 +117,34 @@ def merge(members: Sequence[KernelProfile]) -> KernelProfile:
         launches=sum(member.launches for member in members),
         metrics=metrics,
         spread=spread,
-        instances={},
+        instances=_opcodes(members),
         code=None,
         notes=notes,
     )
+
+
+def _opcodes(members: Sequence[KernelProfile]) -> dict[str, Instances]:
+    """Merge the counts by opcode that all launches hold."""
+    found: dict[str, Instances] = {}
+    for name in members[0].instances:
+        if not name.startswith(_BY_OPCODE) or any(name not in m.instances for m in members):
+            continue
+        tables = [
+            {
+                key: float(value)
+                for key, value in zip(table.keys, table.values, strict=True)
+                if isinstance(value, (int, float)) and math.isfinite(value)
+            }
+            for table in (member.instances[name] for member in members)
+        ]
+        keys = list(dict.fromkeys(key for table in tables for key in table))
+        weights = [member.launches for member in members]
+        values = [
+            _median(sorted(zip((table.get(key, 0.0) for table in tables), weights, strict=True)))
+            for key in keys
+        ]
+        found[name] = InstanceTable(keys, values)
+    return found
 
 
 def _median(ordered: Sequence[tuple[float, int]]) -> float:

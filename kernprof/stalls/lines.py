@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -48,12 +49,17 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class LineTable:
-    """All instructions of a launch with their stalls, in program order."""
+    """All instructions of a launch with their stalls, in program order.
+
+    ``unknown`` holds the offsets whose executions the source counted and does not know (a counter
+    that ran over); an instruction without a count was not executed.
+    """
 
     family: Family
     total_samples: float
     lines: tuple[Line, ...]
     by: str
+    unknown: frozenset[int] = frozenset()
 
 
 def instruction_table(
@@ -101,7 +107,8 @@ def instruction_table(
                 threads=threads.get(address),
             )
         )
-    return LineTable(family, total, tuple(lines), "instruction")
+    unknown = frozenset(address - base for address in _without_number(profile))
+    return LineTable(family, total, tuple(lines), "instruction", unknown)
 
 
 def source_table(table: LineTable, sources: Mapping[str, str]) -> LineTable | None:
@@ -114,6 +121,7 @@ def source_table(table: LineTable, sources: Mapping[str, str]) -> LineTable | No
         return None
     merged = []
     for (file, number), members in groups.items():
+        counted = not any(member.offset in table.unknown for member in members)
         reasons: dict[str, float] = {}
         for member in members:
             for name, share in member.top:
@@ -124,7 +132,7 @@ def source_table(table: LineTable, sources: Mapping[str, str]) -> LineTable | No
                 instruction=Instruction(0, _source_text(sources, file, number), file, number),
                 reasons=reasons,
                 total=table.total_samples,
-                inst_executed=_sum(member.inst_executed for member in members),
+                inst_executed=_sum(member.inst_executed for member in members if counted),
                 threads=_sum(
                     member.inst_executed * member.threads_per_inst
                     if member.inst_executed is not None and member.threads_per_inst is not None
@@ -165,8 +173,19 @@ def _by_address(profile: KernelProfile, metric: str) -> dict[int, float]:
     return {
         key: float(value)
         for key, value in zip(instances.keys, instances.values, strict=True)
-        if isinstance(key, int) and isinstance(value, (int, float))
+        if isinstance(key, int) and isinstance(value, (int, float)) and math.isfinite(value)
     }
+
+
+def _without_number(profile: KernelProfile) -> list[int]:
+    instances = profile.instances.get("inst_executed")
+    if instances is None:
+        return []
+    return [
+        key
+        for key, value in zip(instances.keys, instances.values, strict=True)
+        if isinstance(key, int) and isinstance(value, float) and not math.isfinite(value)
+    ]
 
 
 def base_address(profile: KernelProfile, addresses: Collection[int]) -> int:

@@ -7,6 +7,8 @@ operations.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from kernprof.devices.model import Device
@@ -137,22 +139,18 @@ def _ceilings(profile: KernelProfile) -> Ceilings | None:
     memory_clock = profile.value("dram__cycles_elapsed.avg.per_second")
     if lanes and clock and width and memory_clock:
         return Ceilings(name, 2 * lanes * clock, width * memory_clock, "the report's own peaks")
-    device = _device(profile)
-    if device is None:
-        return None
-    peak, bandwidth = device.peak_fp32_flops_per_s, device.dram_bandwidth_bytes_per_s
-    if not peak or not bandwidth:
-        return None
-    return Ceilings(name, peak, bandwidth, f"{device.name} at boost clock, from the table of GPUs")
+    for device in _devices(profile):
+        peak, bandwidth = device.peak_fp32_flops_per_s, device.dram_bandwidth_bytes_per_s
+        if peak and bandwidth:
+            told = f"{device.name} at boost clock, from the table of GPUs"
+            return Ceilings(name, peak, bandwidth, told)
+    return None
 
 
-def _device(profile: KernelProfile) -> Device | None:
-    """Return the GPU that the report describes, or that the table knows by name."""
-    try:
-        return from_attributes(profile.gpu.attributes)
-    except KernprofError:
-        pass
-    try:
-        return find(profile.gpu.name or "")
-    except KernprofError:
-        return None
+def _devices(profile: KernelProfile) -> Iterator[Device]:
+    """Yield the GPU that the report describes, then the one that the table knows by name."""
+    # A report may tell the shape of a GPU and not its clocks.
+    with suppress(KernprofError):
+        yield from_attributes(profile.gpu.attributes)
+    with suppress(KernprofError):
+        yield find(profile.gpu.name or "")

@@ -100,7 +100,11 @@ def _by_throughput(
     if known and abs((compute or 0) - (memory or 0)) < BALANCED_WITHIN_POINTS:
         sentence += ", nearly balanced"
     if stalls is not None and (top := stalls.top(1)):
-        sentence += f"; the largest stall is {top[0][0]} ({top[0][1]:.0f} %)"
+        name, share = top[0]
+        if name == "not_selected":
+            sentence += f"; more warps are ready than can issue (not_selected {share:.0f} %)"
+        else:
+            sentence += f"; the largest stall is {name} ({share:.0f} %)"
     bound = Bound.BANDWIDTH if (memory or 0) >= (compute or 0) else Bound.COMPUTE
     return Verdict(bound, sentence + context)
 

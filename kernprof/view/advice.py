@@ -12,9 +12,8 @@ def advice_lines(items: Sequence[Advice], *, most: int) -> list[str]:
     """Return advice as numbered lines; at most ``most`` of them."""
     lines = []
     for number, item in enumerate(items[:most], 1):
-        evidence = ", ".join(_shown(one) for one in item.evidence)
         stalls = f" [{', '.join(item.stalls)}]" if item.stalls else ""
-        lines.append(f"  {number}. {item.title}{stalls}: {evidence}.")
+        lines.append(f"  {number}. {item.title}{stalls}: {evidence_text(item)}.")
         if item.gain_pct is None:
             gain = "Gain n/a: needs elapsed cycles, SM utilization and issue activity"
         else:
@@ -23,6 +22,11 @@ def advice_lines(items: Sequence[Advice], *, most: int) -> list[str]:
                 gain = f"Holds {item.share_pct:.0f} % of the cycles. {gain}"
         lines.append(f"     {gain}. To do: {item.remedy}.")
     return lines
+
+
+def evidence_text(item: Advice) -> str:
+    """Return the evidence of a piece of advice: figure = value, figure = value."""
+    return ", ".join(_shown(one) for one in item.evidence)
 
 
 def advice_records(items: Sequence[Advice]) -> list[dict[str, Any]]:

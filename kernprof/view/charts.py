@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from kernprof.errors import UsageError
-from kernprof.profile import KernelProfile
+from kernprof.profile import KernelProfile, Source
 from kernprof.stalls.analysis import analyse
 from kernprof.stalls.placement import place
 from kernprof.view import plots
@@ -162,4 +162,6 @@ def _time_bars(profiles: Sequence[KernelProfile]) -> tuple[Figure, list[str]]:
 
 def _label(profile: KernelProfile) -> str:
     position = profile.origin.rpartition("#")[2]
-    return f"#{position} {profile.kernel} ({profile.source})"
+    # What was taken on a GPU needs no word; what was not says so.
+    on_gpu = profile.source in (Source.MEASURED, Source.IMPORTED)
+    return f"#{position} {profile.kernel}" + ("" if on_gpu else f" ({profile.source})")

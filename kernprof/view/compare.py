@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from kernprof.comparison.changes import Change
@@ -12,14 +14,24 @@ from kernprof.profile import KernelProfile
 from kernprof.view.document import SCHEMA, launch_record
 from kernprof.view.table import Cell, Table, escape, number, to_markdown
 
+_MARKDOWN_CHARS = 60_000
+"""GitHub takes comments of up to 65,536 characters."""
+_MARKDOWN_ROWS = 50
 _MARKS = {Noise.WITHIN_NOISE: "~"}
 
 
 def document(comparison: Comparison) -> dict[str, Any]:
     """Return the document of ``kernprof compare --format json``."""
+    whole = comparison.whole()
     return {
         "schema": SCHEMA,
-        "pairs": [_pair_record(pair) for pair in comparison.pairs],
+        "together": None
+        if whole is None
+        else {"measure": comparison.measure, "base": whole[0], "new": whole[1]},
+        "pairs": [
+            {**_pair_record(pair), "share_of_difference_pct": comparison.share_of_change_pct(pair)}
+            for pair in comparison.pairs
+        ],
         "failed": [
             {"gate": f.gate, "pair": f.pair, "kernel": f.kernel, "reason": f.reason}
             for f in comparison.failed
@@ -38,26 +50,65 @@ def flat_table(comparison: Comparison) -> Table:
 
 
 def summary_table(comparison: Comparison) -> Table:
-    """Return one row a kernel: cycles, time, and what explains the difference."""
+    """Return one row a kernel: cycles or time, and what explains the difference."""
     rows: list[list[Cell]] = []
     failed = {failure.pair for failure in comparison.failed}
+    names = labels(comparison)
+    key = "cycles" if all(p.change("cycles").delta is not None for p in comparison.pairs) else ""
+    key = key or comparison.measure or "cycles"
     for index, pair in enumerate(comparison.pairs):
-        cycles, time = pair.change("cycles"), pair.change("duration_ns")
-        top = pair.parts[0] if pair.parts and cycles.delta else None
+        shown = pair.change(key)
+        changes = [pair.change("cycles"), pair.change("duration_ns")]
+        top = pair.parts[0] if pair.parts and changes[0].delta else None
         why = None if top is None else f"{top.name} {top.delta_cycles:+,.0f} cycles"
+        share = comparison.share_of_change_pct(pair)
         rows.append(
             [
-                pair.kernel,
-                _value(cycles.base, "cycles"),
-                _value(cycles.new, "cycles"),
-                _percent(cycles),
-                _percent(time),
+                names[index],
+                _value(shown.base, shown.unit),
+                _value(shown.new, shown.unit),
+                *(_percent(change) for change in changes),
+                None if share is None else f"{share:+.1f} %",
                 why,
                 *(["failed" if index in failed else "passed"] if comparison.gates else []),
             ]
         )
-    columns = ["Kernel", "Base cycles", "New cycles", "Cycles", "Time", "Largest change"]
-    return Table("", [*columns, *(["Gates"] if comparison.gates else [])], rows)
+    unit = "cycles" if key == "cycles" else "ns"
+    columns = ["Kernel", f"Base {unit}", f"New {unit}", "Cycles", "Time", "Of the change"]
+    columns += ["Largest change", *(["Gates"] if comparison.gates else [])]
+    # What no pair tells is no column.
+    told = [at for at in range(len(columns)) if at < 3 or any(row[at] is not None for row in rows)]
+    return Table(
+        "",
+        [columns[at] for at in told],
+        [[row[at] for at in told] for row in rows],
+        align="".join("lrrrrrll"[at] for at in told),
+    )
+
+
+def together(comparison: Comparison) -> str | None:
+    """Say what all kernels take together; None for a single one, or where a time is missing."""
+    whole, key = comparison.whole(), comparison.measure
+    if whole is None or key is None or len(comparison.pairs) < 2:
+        return None
+    unit = "cycles" if key == "cycles" else "ns"
+    base, new = whole
+    change = f" ({100 * (new - base) / base:+.1f} %)" if base else ""
+    text = f"All launches together: {base:,.0f} -> {new:,.0f} {unit}{change}"
+    first = comparison.pairs[0]
+    share = comparison.share_of_change_pct(first)
+    if share is None:
+        return text + "."
+    return f"{text}; {labels(comparison)[0]} is {share:.0f} % of the difference."
+
+
+def labels(comparison: Comparison) -> list[str]:
+    """Name the pairs, with their geometry where several have one name."""
+    names = [pair.kernel for pair in comparison.pairs]
+    return [
+        name if names.count(name) == 1 else f"{name} {_geometry(pair.base.profile)}".rstrip()
+        for name, pair in zip(names, comparison.pairs, strict=True)
+    ]
 
 
 def cycles_table(pair: Pair, top: int) -> Table:
@@ -102,6 +153,14 @@ def heading(pair: Pair) -> str:
     return f"{pair.kernel} [{sides[0]} -> {sides[1]}; matched by {pair.matched_by}]"
 
 
+def common_lines(comparison: Comparison) -> list[str]:
+    """Return the notes that all of several pairs have: they are told once, below all of them."""
+    if len(comparison.pairs) < 2:
+        return []
+    first, *others = [closing(pair) for pair in comparison.pairs]
+    return [line for line in first if all(line in lines for lines in others)]
+
+
 def closing(pair: Pair) -> list[str]:
     """Return the notes under a pair's tables."""
     lines = [f"Note: {note}." for note in pair.notes]
@@ -127,30 +186,71 @@ def unmatched_lines(comparison: Comparison) -> list[str]:
         if profiles:
             names = ", ".join(f"{p.kernel} [{_side(p)}]" for p in profiles)
             lines.append(f"Only in the {side}: {names}.")
+    if comparison.only_base and len(comparison.only_base) == len(comparison.only_new):
+        lines.append("--match order pairs kernels as they come, whatever their names.")
     return lines
 
 
 def markdown(comparison: Comparison, top: int) -> str:
-    """Return a summary fit for a pull request: one table, details folded away."""
-    blocks = []
-    if comparison.gates:
-        count = len(comparison.failed)
-        blocks.append(f"**{count} gate(s) failed**\n" if count else "**All gates passed**\n")
-    blocks += [
-        f"- {escape(f.kernel)}: `{_code(f.gate)}`: {escape(f.reason)}\n" for f in comparison.failed
-    ]
-    blocks.append(to_markdown(summary_table(comparison)))
-    for pair in comparison.pairs:
-        blocks.append(
-            f"<details><summary>{escape(pair.kernel)}: {escape(pair.sentence)}</summary>\n"
+    """Return a summary fit for a pull request: one table, details folded away.
+
+    It stays under what a comment may hold: details of failed kernels come first, then of those that
+    explain most; what is left out is counted.
+    """
+    blocks = [*_gate_blocks(comparison)]
+    all_of_them = together(comparison)
+    if all_of_them is not None:
+        blocks.append(f"{escape(all_of_them)}\n")
+    failed = {failure.pair for failure in comparison.failed}
+    order = sorted(range(len(comparison.pairs)), key=lambda index: index not in failed)
+    table = summary_table(comparison)
+    rows = [table.rows[index] for index in order]
+    blocks.append(to_markdown(replace(table, rows=rows[:_MARKDOWN_ROWS])))
+    common = common_lines(comparison)
+    names = labels(comparison)
+    closing_lines = [f"- {escape(line)}" for line in (*common, *unmatched_lines(comparison))]
+    used = sum(map(len, (*blocks, *closing_lines)))
+    detailed = 0
+    for index in order:
+        details = "\n".join(_details(comparison.pairs[index], names[index], top, common))
+        used += len(details)
+        if used > _MARKDOWN_CHARS:
+            break
+        blocks.append(details)
+        detailed += 1
+    left = len(rows) - min(len(rows), _MARKDOWN_ROWS), len(rows) - detailed
+    if left[1]:
+        closing_lines.append(
+            f"- Left out here: {left[0]} kernel(s) of the table, details of {left[1]}; "
+            "`--format json` has all."
         )
-        if pair.parts:
-            blocks.append(to_markdown(cycles_table(pair, top)))
-        blocks.append(to_markdown(change_table(pair)))
-        blocks += [f"- {escape(line)}" for line in closing(pair)]
-        blocks.append("\n</details>\n")
-    blocks += [f"- {escape(line)}" for line in unmatched_lines(comparison)]
-    return "\n".join(blocks) + "\n"
+    return "\n".join([*blocks, *closing_lines]) + "\n"
+
+
+def _gate_blocks(comparison: Comparison) -> list[str]:
+    if not comparison.gates:
+        return []
+    count = len(comparison.failed)
+    blocks = [f"**{count} gate(s) failed**\n" if count else "**All gates passed**\n"]
+    blocks += [
+        f"- {escape(f.kernel)}: `{_code(f.gate)}`: {escape(f.reason)}\n"
+        for f in comparison.failed[:_MARKDOWN_ROWS]
+    ]
+    if count > _MARKDOWN_ROWS:
+        blocks.append(f"- and {count - _MARKDOWN_ROWS} more\n")
+    return blocks
+
+
+def _details(pair: Pair, label: str, top: int, common: Sequence[str]) -> list[str]:
+    # Up to the blank line this is HTML, where a backslash escapes nothing.
+    summary = html.escape(" ".join(f"{label}: {pair.sentence}".split()))
+    blocks = [f"<details><summary>{summary}</summary>\n"]
+    if pair.parts:
+        blocks.append(to_markdown(cycles_table(pair, top)))
+    blocks.append(to_markdown(change_table(pair)))
+    blocks += [f"- {escape(line)}" for line in closing(pair) if line not in common]
+    blocks.append("\n</details>\n")
+    return blocks
 
 
 def _pair_record(pair: Pair) -> dict[str, Any]:
@@ -163,6 +263,7 @@ def _pair_record(pair: Pair) -> dict[str, Any]:
         },
         "new": {**launch_record(pair.new.profile), "occupancy_limiters": list(pair.new.limiters)},
         "sentence": pair.sentence,
+        "kernel_changes": [{"key": lever.key, "text": lever.text} for lever in pair.levers],
         "changes": [_change_record(change) for change in pair.changes],
         "cycles_by_cause": [
             {
@@ -214,8 +315,13 @@ def _limiters(pair: Pair) -> tuple[str | None, str | None]:
 
 def _side(profile: KernelProfile) -> str:
     times = f" ({profile.launches}x)" if profile.launches > 1 else ""
-    geometry = f" {profile.grid} x {profile.block}" if profile.grid and profile.block else ""
-    return f"{profile.source} {profile.origin.rpartition('/')[2]}{times}{geometry}"
+    geometry = _geometry(profile)
+    place = f"{profile.source} {profile.origin.rpartition('/')[2]}{times}"
+    return f"{place} {geometry}" if geometry else place
+
+
+def _geometry(profile: KernelProfile) -> str:
+    return f"{profile.grid} x {profile.block}" if profile.grid and profile.block else ""
 
 
 def _value(value: float | None, unit: str) -> str | None:

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kernprof.comparison.compare import Comparison
+from kernprof.advice.advise import advise_analysed
+from kernprof.advice.model import Advice
+from kernprof.comparison.compare import Comparison, Pair
 from kernprof.devices.model import Architecture
 from kernprof.devices.table import find, names
 from kernprof.errors import CubinError, KernprofError, UnavailableError, UsageError
@@ -15,9 +17,18 @@ from kernprof.profile import KernelProfile
 from kernprof.stalls.analysis import LaunchAnalysis, analyse
 from kernprof.stalls.code import instructions
 from kernprof.stalls.lines import LineTable, instruction_table
+from kernprof.view.advice import evidence_text
 from kernprof.view.charts import roofline_records
-from kernprof.view.compare import change_table, closing, heading, unmatched_lines
+from kernprof.view.compare import (
+    change_table,
+    closing,
+    heading,
+    labels,
+    together,
+    unmatched_lines,
+)
 from kernprof.view.document import SCHEMA, profile_record
+from kernprof.view.table import NOT_AVAILABLE
 
 MAX_INSTRUCTIONS = 12_000
 """Rows of all instruction tables of a page: about 1 MiB."""
@@ -26,9 +37,21 @@ MAX_LAUNCHES = 5_000
 """A page of so many is about 10 MiB; more are refused, not cut."""
 
 MAX_SOURCE_BYTES = 600_000
+_ADVICE = 4
+"""Likely causes a launch."""
+_WITH_LINES = 50
+"""Up to so many launches advice looks source lines up."""
 _TEXT_CHARS = 200
 _NAME_CHARS = 2_000
 
+_GROUPS = {
+    "time": "Time",
+    "row": "Table V",
+    "occupancy": "Launch",
+    "extra": "Schedulers and memory",
+    "work": "Work",
+    "traffic": "Memory traffic",
+}
 _NO_SAMPLES = (
     "no stall samples per instruction; collect them with ncu --section SourceCounters "
     "--import-source yes"
@@ -49,6 +72,7 @@ _KEPT = (
     "shared_mem",
     "launches",
     "duration_ns",
+    "cycles",
     "table_v",
     "stalls",
     "stall_family",
@@ -73,6 +97,27 @@ _ARCH = (
     "shared_unit_bytes",
     "shared_reserved_per_block_bytes",
 )
+
+
+@dataclass(slots=True)
+class _Texts:
+    """Texts that many launches share, each once."""
+
+    places: dict[str, int] = field(default_factory=dict)
+
+    def advice(self, item: Advice) -> dict[str, Any]:
+        """Return one piece of advice; its texts are places in the list."""
+        return {
+            "title": self._place(item.title),
+            "evidence": evidence_text(item),
+            "share": _short(item.share_pct),
+            "gain": _short(item.gain_pct),
+            "bound": self._place(item.bound),
+            "remedy": self._place(item.remedy),
+        }
+
+    def _place(self, text: str) -> int:
+        return self.places.setdefault(text, len(self.places))
 
 
 @dataclass(slots=True)
@@ -114,12 +159,21 @@ def report_document(
     for at in sorted(range(len(profiles)), key=lambda i: -(profiles[i].duration_ns or 0.0)):
         places[at] = _add_code(code, profiles[at])
     roofs = roofline_records(profiles)
+    texts = _Texts()
+    few = len(analyses) <= _WITH_LINES
     launches = [
-        _launch(at, analysis, roofs[at], places[at]) for at, analysis in enumerate(analyses)
+        {
+            **_launch(at, analysis, roofs[at], places[at]),
+            "advice": [
+                texts.advice(a) for a in advise_analysed(analysis, with_lines=few)[:_ADVICE]
+            ],
+        }
+        for at, analysis in enumerate(analyses)
     ]
     return {
         "schema": SCHEMA,
         "launches": launches,
+        "texts": list(texts.places),
         "code": code.tables,
         "files": code.files,
         "sources": code.sources,
@@ -153,6 +207,7 @@ def _launch(
     return {
         **kept,
         "index": index,
+        "limiters": list(analysis.limiters),
         "stalls": {name: _short(value) for name, value in kept["stalls"].items() if value},
         "table_v": {name: _short(value) for name, value in kept["table_v"].items()},
         "roofline": shown,
@@ -163,8 +218,13 @@ def _launch(
 
 
 def _short(value: Any) -> Any:
-    """Drop digits that nobody sees; a page of 500 launches is a third smaller for it."""
-    return float(f"{value:.5g}") if isinstance(value, float) and math.isfinite(value) else value
+    """Drop digits that nobody sees; a page of 500 launches is a third smaller for it.
+
+    What is no number is missing: JSON has no word for it.
+    """
+    if not isinstance(value, float):
+        return value
+    return float(f"{value:.5g}") if math.isfinite(value) else None
 
 
 def _device(profile: KernelProfile) -> str | None:
@@ -179,13 +239,15 @@ def _device(profile: KernelProfile) -> str | None:
 def _add_code(code: _Code, profile: KernelProfile) -> tuple[int | None, str]:
     """Add a launch's instructions; returns their place, or None and what to say instead."""
     hint = ""
-    try:
-        table = instruction_table(profile, instructions)
-    except (CubinError, UnavailableError) as error:
-        hint = str(error)
-        table = instruction_table(profile)
+    table = instruction_table(profile)
     if table is None:
         return None, _NO_SAMPLES
+    if code.rows + len(table.lines) > MAX_INSTRUCTIONS:
+        return None, _LEFT_OUT
+    try:
+        table = instruction_table(profile, instructions) or table
+    except (CubinError, UnavailableError) as error:
+        hint = str(error)
     if code.rows + len(table.lines) > MAX_INSTRUCTIONS:
         return None, _LEFT_OUT
     if profile.code is None:
@@ -217,7 +279,8 @@ def _rows(code: _Code, table: LineTable, profile: KernelProfile) -> list[list[An
         text = line.text[:_TEXT_CHARS] if line.text is not None else None
         top = f"{line.top[0][0]} {line.top[0][1]:.0f} %" if line.top else None
         threads = _short(line.threads_per_inst)
-        executed = None if line.inst_executed is None else int(line.inst_executed)
+        count = line.inst_executed
+        executed = int(count) if count is not None and math.isfinite(count) else None
         rows.append(
             [line.offset, text, at, line.line, line.stalled_samples, executed, threads, top]
         )
@@ -232,19 +295,22 @@ def _add_source(code: _Code, at: int, text: str | None) -> None:
 
 
 def _comparison(comparison: Comparison) -> dict[str, Any]:
+    """Return the pairs in cycles, or in ns where one of them doesn't tell its cycles."""
+    told = all(pair.change("cycles").delta is not None for pair in comparison.pairs)
+    key = "cycles" if told else comparison.measure or "cycles"
     pairs = []
-    for pair in comparison.pairs:
-        cycles = pair.change("cycles")
-        figures = change_table(pair)
+    for label, pair in zip(labels(comparison), comparison.pairs, strict=True):
+        whole = pair.change(key)
         pairs.append(
             {
-                "kernel": pair.kernel[:_NAME_CHARS],
-                "base": cycles.base,
-                "new": cycles.new,
+                "kernel": label[:_NAME_CHARS],
+                "base": whole.base,
+                "new": whole.new,
+                "share": comparison.share_of_change_pct(pair),
                 "sentence": pair.sentence,
                 "heading": heading(pair),
                 "notes": closing(pair),
-                "figures": [["" if v is None else str(v) for v in row] for row in figures.rows],
+                "figures": _grouped(pair),
                 "parts": [
                     {
                         "name": part.name,
@@ -257,4 +323,23 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
                 ],
             }
         )
-    return {"pairs": pairs, "unmatched": unmatched_lines(comparison)}
+    return {
+        "unit": "cycles" if key == "cycles" else "ns",
+        "pairs": pairs,
+        "together": together(comparison),
+        "unmatched": unmatched_lines(comparison),
+    }
+
+
+def _grouped(pair: Pair) -> list[list[str]]:
+    """Return the rows of the table of figures, each with the name of its group in front."""
+    groups = {change.label: _GROUPS.get(change.group, change.group) for change in pair.changes}
+    rows: list[list[str]] = []
+    group = ""
+    for row in change_table(pair).rows:
+        texts = [NOT_AVAILABLE if value is None else str(value) for value in row]
+        # The label of a row may end with its unit; a row of another kind belongs to the one above.
+        found = [label for label in groups if texts[0].startswith(label)]
+        group = groups[max(found, key=len)] if found else group
+        rows.append([group, *texts])
+    return rows

@@ -7,12 +7,13 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 Cell = str | int | float | None
 
 NOT_AVAILABLE = "n/a"
 
-_NUMBER = re.compile(r"[-~]?[0-9][0-9,.]*( ?(%|ns|us|ms|s|x))?( \(.*\))?")
+_NUMBER = re.compile(r"[-+~]{0,2}[0-9][0-9,.]*( ?(%|ns|us|ms|s|x))?( \(.*\))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,8 @@ def to_markdown(table: Table) -> str:
     if table.title:
         lines += [f"### {escape(table.title)}", ""]
     lines.append("| " + " | ".join(escape(c) for c in table.columns) + " |")
-    lines.append("| " + " | ".join("---" for _ in table.columns) + " |")
+    rules = ("---:" if _is_right(table, index) else "---" for index in range(len(table.columns)))
+    lines.append("| " + " | ".join(rules) + " |")
     lines += ["| " + " | ".join(escape(text(c)) for c in row) + " |" for row in table.rows]
     if table.notes:
         lines += ["", *(f"- {escape(note)}" for note in table.notes)]
@@ -108,8 +110,8 @@ def to_terminal(table: Table, *, width: int | None, color: bool) -> str:
     )
     rich_table = RichTable(title=None, show_edge=False, pad_edge=False, box=box.SIMPLE_HEAD)
     for index, column in enumerate(table.columns):
-        right = table.align[index] == "r" if table.align else _is_numeric(table, index)
-        rich_table.add_column(Text(column), justify="right" if right else "left", overflow="fold")
+        justify: Literal["right", "left"] = "right" if _is_right(table, index) else "left"
+        rich_table.add_column(Text(column), justify=justify, overflow="fold")
     for row in table.rows:
         rich_table.add_row(*(Text(text(cell)) for cell in row))
     if table.title:
@@ -118,6 +120,10 @@ def to_terminal(table: Table, *, width: int | None, color: bool) -> str:
     for note in table.notes:
         console.print(Text(note), soft_wrap=True)
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
+
+
+def _is_right(table: Table, index: int) -> bool:
+    return table.align[index] == "r" if table.align else _is_numeric(table, index)
 
 
 def _is_numeric(table: Table, index: int) -> bool:
@@ -134,7 +140,8 @@ def _inert(cell: Cell) -> Cell:
 
 
 def escape(value: str) -> str:
-    """Return text that Markdown shows as it is."""
+    """Return text that Markdown shows as it is, on one line."""
+    value = " ".join(value.splitlines()) if len(value.splitlines()) > 1 else value
     for character in "\\|*_`[]":
         value = value.replace(character, "\\" + character)
     return value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -99,10 +99,15 @@ def test_gates_tell_kernels_of_one_name_apart(write: Write, tmp_path: Path) -> N
     junit, table = tmp_path / "out.xml", tmp_path / "out.json"
     options = ["--fail-if", "cycles > +5%", "--junit", junit, "-f", "json", "-o", table]
     assert run(two("a", 100.0, 100.0), two("b", 100.0, 200.0), *options) == 1
-    assert [f["pair"] for f in json.loads(table.read_text())["failed"]] == [1]
+    document = json.loads(table.read_text())
+    # What explains most of the difference comes first.
+    assert [pair["base"]["grid"][0] for pair in document["pairs"]] == [8, 4]
+    assert [f["pair"] for f in document["failed"]] == [0]
+    assert document["together"] == {"measure": "cycles", "base": 200.0, "new": 300.0}
+    assert [pair["share_of_difference_pct"] for pair in document["pairs"]] == [100.0, 0.0]
     cases = list(ElementTree.parse(junit).getroot()[0])
-    assert [case.get("classname") for case in cases] == ["gemv2T #0", "gemv2T #1"]
-    assert [case.find("failure") is not None for case in cases] == [False, True]
+    assert [case.get("classname") for case in cases] == ["gemv2T #1", "gemv2T #0"]
+    assert [case.find("failure") is not None for case in cases] == [True, False]
 
 
 def test_markdown_escapes_names_of_strangers(
@@ -112,9 +117,51 @@ def test_markdown_escapes_names_of_strangers(
     assert run(write("a", 1000.0), write("b", 1500.0), *gates, "--format", "md") == 1
     out = capsys.readouterr().out
     assert out.startswith("**1 gate(s) failed**")
-    assert "<details><summary>" in out
+    # A summary is HTML: a backslash there would be shown.
+    summary = next(line for line in out.splitlines() if line.startswith("<details><summary>"))
+    assert "gemv&lt;2&gt;|T" in summary
+    assert "\\" not in summary
     table = next(line for line in out.splitlines() if line.startswith("| gemv"))
     assert "gemv&lt;2&gt;\\|T" in table
+
+
+def test_a_name_of_several_lines_stays_on_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # A blank line would end the HTML of a summary, and a line of its own could be a heading.
+    name = "k\n\n# owned\n[x](javascript:alert)"
+    files = []
+    for cycles in (100.0, 200.0):
+        files.append(tmp_path / f"{cycles}.ncu-rep")
+        launch = build.Launch(kernel=name, metrics={"gpc__cycles_elapsed.max": cycles})
+        files[-1].write_bytes(build.report([launch]))
+    assert run(*files, "--format", "md") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert not any(line.startswith(("# owned", "[x]")) for line in lines)
+    assert sum("owned" in line for line in lines) == 2
+
+
+def test_a_summary_of_many_kernels_fits_a_comment_and_shows_failures_first(tmp_path: Path) -> None:
+    def report(name: str, last: float) -> Path:
+        cycles = [*(1000.0 + i for i in range(299)), last]
+        launches = [
+            build.Launch(kernel=f"k{i}", metrics={"gpc__cycles_elapsed.max": c})
+            for i, c in enumerate(cycles)
+        ]
+        path = tmp_path / f"{name}.ncu-rep"
+        path.write_bytes(build.report(launches))
+        return path
+
+    page = tmp_path / "pr.md"
+    files = report("base", 10.0), report("new", 11.0)
+    assert run(*files, "--fail-if", "cycles > +5%", "--format", "md", "-o", page) == 1
+    text = page.read_text("utf-8")
+    assert len(text) < 65_536
+    table = [line for line in text.splitlines() if line.startswith("| k")]
+    assert len(table) == 50
+    assert table[0].startswith("| k299 |")
+    assert text.index("<details><summary>k299:") < text.index("<details><summary>k0:")
+    assert "250 kernel(s) of the table" in text
 
 
 def test_csv_has_one_row_a_figure(write: Write, capsys: pytest.CaptureFixture[str]) -> None:

@@ -184,28 +184,98 @@ def test_frames_hold_figures_and_attributed_cycles() -> None:
     assert "stall.long_scoreboard" in set(frame["key"])
 
 
+def test_what_explains_most_comes_first_and_shares_add_up() -> None:
+    base = [launch(1000.0, kernel=name) for name in ("a", "b", "b", "c")]
+    new = [
+        launch(c, kernel=k) for k, c in (("a", 1100.0), ("b", 900.0), ("b", 900.0), ("c", 700.0))
+    ]
+    found = kernprof.compare(base, new)
+    assert [pair.kernel for pair in found.pairs] == ["c", "b", "a"]
+    # Two launches of b save 100 cycles each; durations are half the cycles.
+    assert found.whole() == pytest.approx((2000.0, 1800.0))
+    assert found.measure == "duration_ns"
+    shares = [found.share_of_change_pct(pair) for pair in found.pairs]
+    assert shares == pytest.approx([75.0, 50.0, -25.0])
+
+
+def test_equal_times_are_not_explained_by_small_parts() -> None:
+    sentence = kernprof.compare(launch(1000.0), launch(1005.0)).pairs[0].sentence
+    assert sentence.startswith("Practically equal (1,000 -> 1,005 cycles, +0.5 %)")
+    assert "mostly" not in sentence
+    traded = launch(1004.0, stalls={"long_scoreboard": 1.0, "barrier": 3.0, "not_selected": 9.0})
+    sentence = kernprof.compare(launch(1000.0), traded).pairs[0].sentence
+    assert "fewer cycles waiting for global or local memory [long_scoreboard]" in sentence
+    assert "but 301 more cycles waiting at block barriers [barrier]" in sentence
+
+
 FEATHER = "InhabitancyCocoon__feather_gemm__docs_profile_result_RTX4060_ChangeSize_128_"
+LARGE = FEATHER.replace("128", "512")
 SPEEDY = "suhithr__speedymatmul__profiles_"
 LADDER = [
-    (FEATHER, "01_naive", "02_coalesce_memory", "lg_throttle", "per global load 16.6 -> 2.51"),
-    (FEATHER, "02_coalesce_memory", "03_tiled", "lg_throttle", "load requests 132 k -> 4.61 k"),
-    (FEATHER, "08_warp_tile", "09_double_buffering", "long_scoreboard", "global or local memory"),
-    (SPEEDY, "naive", "global_memory_coalescing", "long_scoreboard", "load 16.5 -> 2.5"),
-    (SPEEDY, "sharedmem_blocking", "1dblocktiling", "mio_throttle", "wavefronts 424 M -> 177 M"),
+    (FEATHER, "01_naive", "02_coalesce_memory", "lg_throttle", "coalesce better (6.62 -> 1 times"),
+    (FEATHER, "02_coalesce_memory", "03_tiled", "lg_throttle", "use shared memory (0 -> 8,192 B)"),
+    (FEATHER, "03_tiled", "04_4x_coarsen_tiled", "mio_throttle", "4 of the 24 SMs (was 16); each"),
+    (FEATHER, "04_4x_coarsen_tiled", "05_8x_compute", "long_scoreboard", "does 2x the work"),
+    (FEATHER, "05_8x_compute", "06_more_compute", "issuing", "1 of the 24 SMs (was 4)"),
+    (FEATHER, "06_more_compute", "07_vectorize", "dispatch_stall", "wider global loads (4 -> 8 B"),
+    (FEATHER, "07_vectorize", "08_warp_tile", "long_scoreboard", "bank conflicts (39 -> 0 %"),
+    (FEATHER, "08_warp_tile", "09_double_buffering", "long_scoreboard", "as double buffering has"),
+    (LARGE, "03_tiled", "04_4x_coarsen_tiled", "mio_throttle", "each thread does 4x the work"),
+    (SPEEDY, "naive", "global_memory_coalescing", "long_scoreboard", "coalesce better (6.6 -> 1"),
+    (SPEEDY, "global_memory_coalescing", "sharedmem_blocking", "wait", "nvcc -G"),
+    (SPEEDY, "sharedmem_blocking", "1dblocktiling", "mio_throttle", "each thread does 8x the work"),
+    (
+        SPEEDY,
+        "1dblocktiling",
+        "2d_sharedmem_blocking",
+        "mio_throttle",
+        "instruction (0.375 -> 0.06",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("author", "before", "after", "cause", "witness"), LADDER)
+@pytest.mark.parametrize(("author", "before", "after", "cause", "change"), LADDER)
 def test_a_tuning_ladder_is_told_as_its_author_names_the_steps(
-    shared_reports: Path, author: str, before: str, after: str, cause: str, witness: str
+    shared_reports: Path, author: str, before: str, after: str, cause: str, change: str
 ) -> None:
-    files = [shared_reports / f"{author}{step}.ncu-rep" for step in (before, after)]
-    pair = kernprof.compare(*files).pairs[0]
-    assert pair.parts[0].name == cause
-    assert pair.parts[0].delta_cycles < 0
-    assert witness in pair.sentence
+    sides = [
+        [p for p in kernprof.load(shared_reports / f"{author}{step}.ncu-rep").profiles if _gemm(p)]
+        for step in (before, after)
+    ]
+    pair = kernprof.compare(*sides).pairs[0]
+    total = pair.change("cycles")
+    towards = next(p for p in pair.parts if p.delta_cycles * (total.delta or 0) > 0)
+    assert towards.name == cause
+    assert change in pair.sentence
     assert pair.scope == "busiest SM"
     for side in ("base_cycles", "new_cycles"):
-        whole = pair.change("cycles")
-        expected = whole.base if side == "base_cycles" else whole.new
+        expected = total.base if side == "base_cycles" else total.new
         assert math.fsum(getattr(p, side) for p in pair.parts) == pytest.approx(expected)
+
+
+def _gemm(profile: KernelProfile) -> bool:
+    return profile.kernel != "warm_up_kernel"
+
+
+ESMM = (
+    (0, "In the launch only this changed: 36 -> 40 registers"),
+    (1, "blocks use shared memory (0 -> 8,192 B)"),
+    (2, "8x fewer threads (1,048,576 -> 131,072)"),
+    (3, "51 -> 150 registers a thread"),
+    (4, "Occupancy is limited to 33 % by registers (was 17 %"),
+    (5, "4x more threads (16,384 -> 65,536)"),
+    (6, "8,192 -> 32,768 B of shared memory a block"),
+    (7, "128 -> 108 registers a thread"),
+    (8, "32,768 -> 16,384 B of shared memory a block"),
+)
+
+
+@pytest.mark.parametrize(("step", "change"), ESMM)
+def test_a_ladder_without_stalls_says_what_the_launches_show_and_no_more(
+    shared_reports: Path, step: int, change: str
+) -> None:
+    report = kernprof.load(shared_reports / "AveryClapp__ESMM-Research__profile.ncu-rep")
+    pair = kernprof.compare(report.profiles[step], report.profiles[step + 1]).pairs[0]
+    assert change in pair.sentence
+    assert "Where the cycles went is not in the reports" in pair.sentence
+    assert "mostly" not in pair.sentence

@@ -100,4 +100,4 @@ def test_every_row_can_be_made_or_remedied() -> None:
             assert row.ways
             assert row.collect.startswith("--")
             for way in row.ways:
-                assert sum(x is not None for x in (way.metric, way.ratio, way.instances)) == 1
+                assert sum(bool(x) for x in (way.metric, way.sum, way.ratio, way.instances)) == 1

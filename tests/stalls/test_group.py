@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from profiles import profile
 
 from kernprof.errors import UsageError
-from kernprof.profile import Dim3
+from kernprof.profile import Dim3, InstanceTable, KernelProfile
 from kernprof.stalls.figures import evaluate
 from kernprof.stalls.group import grouped, merge, select
 
@@ -71,3 +71,22 @@ def test_selecting_nothing_says_what_there_is(
 ) -> None:
     with pytest.raises(UsageError, match=message):
         select([profile({}, kernel="gemv2T")], kernel=kernel, launch=launch)
+
+
+def test_counts_by_opcode_are_merged_and_values_by_instruction_are_not() -> None:
+    def one(moves: float, **more: float) -> KernelProfile:
+        table = {"MOV": moves, **more}
+        by_opcode = InstanceTable(tuple(table), tuple(table.values()))
+        per_instruction = InstanceTable((0, 16), (1, 1))
+        return profile(
+            {},
+            instances={
+                "sass__inst_executed_per_opcode": by_opcode,
+                "inst_executed": per_instruction,
+            },
+        )
+
+    merged = merge([one(10.0), one(30.0, FFMA=6.0), one(20.0, FFMA=6.0)])
+    assert set(merged.instances) == {"sass__inst_executed_per_opcode"}
+    table = merged.instances["sass__inst_executed_per_opcode"]
+    assert dict(zip(table.keys, table.values, strict=True)) == {"MOV": 20.0, "FFMA": 6.0}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from profiles import instances, profile
@@ -73,3 +74,23 @@ def test_without_line_numbers_there_are_no_source_lines() -> None:
     table = instruction_table(sampled())
     assert table is not None
     assert source_table(table, {}) is None
+
+
+def test_a_count_that_is_no_number_is_missing_alone_and_in_its_line() -> None:
+    launch = sampled(code=MachineCode(b"", None, BASE))
+    counts = instances({BASE: 10, BASE + 16: float("nan"), BASE + 32: 10})
+    broken = replace(launch, instances={**launch.instances, "inst_executed": counts})
+    table = instruction_table(broken, disassembly)
+    assert table is not None
+    assert [line.inst_executed for line in table.lines][:3] == [10, None, 10]
+    by_source = source_table(table, {})
+    whole = source_table(instruction_table(launch, disassembly) or table, {})
+    assert by_source is not None
+    assert whole is not None
+    # The line with the unknown count has none; it does not get the sum of the others.
+    pairs = [
+        (b.inst_executed, w.inst_executed)
+        for b, w in zip(by_source.lines, whole.lines, strict=True)
+    ]
+    assert any(b is None and w is not None for b, w in pairs)
+    assert all(b is None or b == w for b, w in pairs)

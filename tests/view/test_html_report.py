@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
+from kernprof.advice.advise import advise
 from kernprof.comparison.compare import compare
 from kernprof.compile import compile_source, elf
 from kernprof.devices import find, occupancy
 from kernprof.errors import UsageError
-from kernprof.profile import Dim3, KernelProfile, MachineCode, SharedMemory
+from kernprof.profile import Dim3, Gpu, KernelProfile, MachineCode, SharedMemory
 from kernprof.view.html import page
 from kernprof.view.html_data import MAX_INSTRUCTIONS, MAX_LAUNCHES, devices, report_document
 
@@ -24,16 +25,17 @@ sys.path.insert(0, str(Path(__file__).parent))
 from browser import chromium
 from profiles import instances, issue_ratios, profile
 
+HOSTILE = (
+    "</script><script>document.title='owned'</script><img src=x onerror=document.title='owned'>"
+)
 SOURCE = """extern "C" __global__ void scale(float *y, const float *x, float a, int n) {
   int i = blockIdx.x * blockDim.x + threadIdx.x;
   if (i < n)
     y[i] = a * x[i];
 }
 """
+SOURCE += f"// {HOSTILE}\n"
 FILE = "/kernprof/scale.cu"
-HOSTILE = (
-    "</script><script>document.title='owned'</script><img src=x onerror=document.title='owned'>"
-)
 STALLED = "smsp__pcsamp_warps_issue_stalled_long_scoreboard"
 
 
@@ -103,9 +105,24 @@ def test_instructions_are_bounded_and_the_longest_launch_comes_first() -> None:
     assert "left out" in document["launches"][0]["code_hint"]
 
 
+def test_counts_that_are_no_numbers_are_missing_and_others_exact() -> None:
+    counts = instances({0: float("nan"), 16: 2_097_153.0})
+    table = {STALLED: instances({0: 1.0, 16: 3.0}), "inst_executed": counts}
+    document = report_document([launch(0, instances=table)])
+    assert [row[5] for row in document["code"][0]["lines"]] == [None, 2_097_153]
+    assert "NaN" not in page(document)
+
+
 def test_too_many_launches_are_refused_and_not_cut() -> None:
     with pytest.raises(UsageError, match="--kernel"):
         report_document([profile({})] * (MAX_LAUNCHES + 1))
+
+
+def test_50_kernels_with_their_code_stay_within_three_mebibytes() -> None:
+    kernels = [with_code(i) for i in range(50)]
+    document = report_document(kernels, compare(kernels, kernels, match_by="order"))
+    assert len(document["code"]) == 50
+    assert len(page(document).encode()) < 3 * 2**20
 
 
 def test_500_kernels_stay_within_three_mebibytes() -> None:
@@ -119,8 +136,10 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     folder = tmp_path_factory.mktemp("page")
     launches = [launch(i) for i in range(500)]
     launches += [launch(500, kernel=HOSTILE, demangled=HOSTILE), with_code(501)]
+    launches[499] = launch(499, kernel="strange", gpu=Gpu("Thor", "99.0", 20))
     changed = [replace(p, metrics={**p.metrics, "gpc__cycles_elapsed.max": 9e5}) for p in launches]
-    document = report_document(launches, compare(launches[:3], changed[:3]))
+    compared = [*launches[:3], launches[500]], [*changed[:3], changed[500]]
+    document = report_document(launches, compare(*compared))
     (folder / "report.html").write_text(page(document), encoding="utf-8")
     with chromium(folder / "profile") as opened:
         opened.get((folder / "report.html").as_uri())
@@ -154,6 +173,12 @@ def test_it_loads_without_an_error_and_runs_no_name(report: Any) -> None:
     assert rows(report, "launches")[0][1] == HOSTILE
     click(report, "#launches tbody tr")
     assert HOSTILE in report.find_element("id", "detail").text
+    # The same text as source code, and in the comparison.
+    write(report, "filter", "scale")
+    click(report, "#launches tbody tr")
+    assert any(HOSTILE in row[2] for row in rows(report, "source"))
+    click(report, "#pairs tbody tr:last-child")
+    assert HOSTILE in report.find_element("id", "pair").text
     assert report.title == "kernprof report"
     assert report.execute_script("return document.images.length") == 0
     assert report.get_log("browser") == []
@@ -196,6 +221,19 @@ def test_the_keyboard_walks_the_table(report: Any) -> None:
     write(report, "filter", "")
 
 
+def test_the_filter_is_a_key_away(report: Any) -> None:
+    write(report, "filter", "")
+    box = report.find_element("css selector", "#launches .grid")
+    box.send_keys("/")
+    field = report.switch_to.active_element
+    assert field.get_attribute("id") == "filter"
+    field.send_keys("kernel_42")
+    assert report.find_element("id", "count").text == "11 of 502 launches"
+    field.send_keys("\ue00c")  # Escape
+    assert report.find_element("id", "count").text == "502 of 502 launches"
+    assert report.switch_to.active_element == box
+
+
 def test_instructions_and_source_lines_stand_side_by_side(report: Any) -> None:
     write(report, "filter", "scale")
     click(report, "#launches tbody tr")
@@ -204,13 +242,57 @@ def test_instructions_and_source_lines_stand_side_by_side(report: Any) -> None:
     if all(row[2] == "n/a" for row in listing):
         pytest.skip("no disassembler for sm_80 here")
     assert any("EXIT" in row[2] for row in listing)
-    report.find_elements("css selector", "#sass th button")[1].click()
+    # What stalls most comes first, on both sides, until program order is asked for.
     hottest = rows(report, "sass")[0]
     assert hottest[1:4:2] == ["75.0", "long_scoreboard 100 %"]
+    assert source[0][1] == "75.0"
+    click(report, "#order-program")
+    assert [int(row[0], 16) for row in rows(report, "sass")[:3]] == [0, 0x10, 0x20]
+    assert [row[0] for row in rows(report, "source")[:2]] == ["1", "2"]
+    click(report, "#order-hot")
+    assert rows(report, "sass")[0] == hottest
+    assert len(report.find_elements("css selector", "#strip rect")) == 2
     click(report, "#sass tbody tr")
     chosen = report.find_element("css selector", "#source tr[aria-selected=true]").text
     assert chosen.startswith(hottest[6])
+    # A click into the strip chooses the instruction under it.
+    report.execute_script(
+        "const s = document.querySelector('#strip svg'), box = s.getBoundingClientRect();"
+        "s.dispatchEvent(new MouseEvent('click', {clientX: box.left + 1, clientY: box.top + 2}))"
+    )
+    chosen = report.find_element("css selector", "#sass tr[aria-selected=true]").text
+    assert chosen.startswith("0000")
     write(report, "filter", "")
+
+
+def test_the_overview_sums_up_what_is_there(report: Any) -> None:
+    text = report.find_element("id", "tiles").text
+    assert "502\nlaunches" in text
+    # 1 + 2 + ... + 502 microseconds.
+    assert f"{502 * 503 / 2 / 1000:.2f} ms" in text
+    assert "A100" in text
+    legend = report.find_element("id", "time-bar").text
+    assert "495 others" in legend
+
+
+def test_likely_causes_are_those_of_the_command(report: Any) -> None:
+    write(report, "filter", "kernel_7")
+    click(report, "#launches tbody tr")
+    shown = report.find_element("id", "detail").text
+    first = advise(launch(7))[0]
+    assert first.title in shown
+    assert f"To do: {first.remedy}." in shown
+    assert "gain n/a" in shown
+    write(report, "filter", "")
+
+
+def test_printing_puts_rows_in_and_a_limit_to_instructions(report: Any) -> None:
+    report.execute_script("dispatchEvent(new Event('beforeprint'))")
+    try:
+        assert len(rows(report, "launches")) == 502
+    finally:
+        report.execute_script("dispatchEvent(new Event('afterprint'))")
+    assert len(rows(report, "launches")) < 80
 
 
 def test_the_calculator_is_that_of_the_library(report: Any) -> None:
@@ -245,10 +327,22 @@ def test_the_calculator_follows_its_fields(report: Any) -> None:
     assert len(report.find_elements("css selector", "#occ-curves svg")) == 3
 
 
+def test_the_calculator_says_whose_rules_it_shows(report: Any) -> None:
+    write(report, "filter", "kernel_7")
+    click(report, "#launches tbody tr")
+    assert report.find_element("id", "occ-launch").text.startswith("A100: rules of sm_80.")
+    write(report, "filter", "strange")
+    click(report, "#launches tbody tr")
+    assert "is not in the table" in report.find_element("id", "occ-launch").text
+    write(report, "filter", "")
+
+
 def test_the_comparison_shows_cycles(report: Any) -> None:
     pairs = rows(report, "pairs")
-    assert [row[0] for row in pairs] == ["kernel_0", "kernel_1", "kernel_2"]
+    assert [row[0] for row in pairs] == ["kernel_0", "kernel_1", "kernel_2", HOSTILE]
     assert pairs[0][1:3] == ["1,500", "900,000"]
+    heads = [x.text for x in report.find_elements("css selector", "#pairs th button")]
+    assert heads[:3] == ["Kernel", "Base cycles", "New cycles"]
     click(report, "#pairs tbody tr:not([aria-hidden])")
     shown = report.find_element("id", "pair").text
     assert "kernel_0 [" in shown
@@ -259,6 +353,15 @@ def test_the_comparison_shows_cycles(report: Any) -> None:
     )
     assert "Figure" in table
     assert "900,000" in table
+
+
+def test_a_figure_that_one_side_lacks_is_not_told_and_not_blank() -> None:
+    lacking = {n: v for n, v in launch(0).metrics.items() if not n.startswith("gpc__")}
+    pairs = compare(replace(launch(0), metrics=lacking), launch(0))
+    document = report_document([launch(0)], pairs)["comparison"]
+    assert document["unit"] == "ns"
+    (cycles,) = [row for row in document["pairs"][0]["figures"] if row[1] == "Elapsed cycles"]
+    assert cycles[:4] == ["Time", "Elapsed cycles", "n/a", "1,500"]
 
 
 def test_light_and_dark_differ(report: Any) -> None:
@@ -272,3 +375,16 @@ def test_grid_extents_are_shown(report: Any) -> None:
     write(report, "filter", "kernel_7")
     click(report, "#launches tbody tr")
     assert f"{Dim3(8)} × {Dim3(256)}".replace("x", "×") in report.find_element("id", "detail").text
+
+
+def test_no_control_left_an_error_behind(report: Any) -> None:
+    for controls in ("nav a", "#roofline-plot circle", "#sass th button", "#pairs th button"):
+        report.execute_script(
+            "for (const e of document.querySelectorAll(arguments[0]))"
+            " e.dispatchEvent(new MouseEvent('click', {bubbles: true}))",
+            controls,
+        )
+    write(report, "filter", "no such launch")
+    assert rows(report, "launches") == []
+    write(report, "filter", "")
+    assert report.get_log("browser") == []

@@ -48,6 +48,19 @@ function cut(text, length) {
   return text.length <= length ? text : text.slice(0, length - 1) + "…";
 }
 
+function card(title, ...children) {
+  return el("div", { class: "card" }, title ? el("h3", { text: title }) : null, ...children);
+}
+// Rows of a name, a bar of some percent and its text.
+function meters(rows) {
+  return el("div", { class: "meters" }, ...rows.flatMap(([label, percent, text, color]) => {
+    const fill = el("i");
+    fill.style.width = Math.max(0, Math.min(100, percent || 0)) + "%";
+    if (color) fill.style.backgroundColor = color;
+    return [el("span", { text: label }), el("div", { class: "track", "aria-hidden": "true" }, fill), el("span", { text })];
+  }));
+}
+
 const REASONS = (() => {
   const totals = new Map();
   for (const launch of DATA.launches)
@@ -55,3 +68,13 @@ const REASONS = (() => {
       totals.set(name, (totals.get(name) || 0) + share);
   return [...totals.keys()].sort((a, b) => totals.get(b) - totals.get(a) || (a < b ? -1 : 1));
 })();
+
+// One color a stall reason all over the page; seven of them, the rest is grey.
+const FIXED = { issuing: "#5b7083", no_warp_resident: "#c3cbd3" };
+const NAMED = REASONS.slice(0, 7);
+for (const pair of DATA.comparison ? DATA.comparison.pairs : [])
+  for (const part of pair.parts) if (NAMED.length < 7 && !NAMED.includes(part.name) && !FIXED[part.name]) NAMED.push(part.name);
+function color(name) {
+  const at = NAMED.indexOf(name);
+  return FIXED[name] || COLORS[at < 0 ? 7 : at];
+}

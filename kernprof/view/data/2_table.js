@@ -4,20 +4,24 @@
 const ROW = 28;
 const SPARE = 12;
 const PRINTED = 600;
+const PRINTED_CODE = 60;
 
 class Grid {
-  // columns: {label, value(row), text(row), title(row), numeric, heat(row)}; opened(row) on choice.
-  constructor(host, label, columns, opened) {
+  // columns: {label, value(row), text(row), title(row), numeric, heat(row)}; opened(row) on choice;
+  // sort: {index, down} to begin with.
+  constructor(host, label, columns, opened, sort) {
     this.columns = columns;
     this.opened = opened;
     this.rows = [];
-    this.sort = null;
+    this.all = [];
+    this.sort = sort || null;
     this.at = -1;
     this.printing = false;
+    this.printed = PRINTED;
     this.buttons = columns.map((column, index) =>
       el("button", { type: "button", text: column.label, onclick: () => this.sortBy(index) }));
     this.heads = columns.map((column, index) =>
-      el("th", { scope: "col", "aria-sort": "none", class: column.numeric ? "n" : null }, this.buttons[index]));
+      el("th", { scope: "col", "aria-sort": "none", "data-label": column.label, class: column.numeric ? "n" : null }, this.buttons[index]));
     this.body = el("tbody");
     this.table = el("table", { role: "grid", "aria-label": label },
       el("thead", null, el("tr", null, ...this.heads)), this.body);
@@ -25,6 +29,7 @@ class Grid {
     this.box.addEventListener("scroll", () => this.draw(true));
     this.box.addEventListener("keydown", (event) => this.key(event));
     host.replaceChildren(this.box);
+    this.mark_heads();
     new ResizeObserver(() => this.draw(true)).observe(this.box);
     addEventListener("beforeprint", () => { this.printing = true; this.draw(); });
     addEventListener("afterprint", () => { this.printing = false; this.draw(); });
@@ -36,11 +41,14 @@ class Grid {
     this.box.scrollTop = 0;
     this.draw();
   }
-  sortBy(index) {
-    const down = this.sort && this.sort.index === index ? !this.sort.down : !!this.columns[index].numeric;
-    this.sort = { index, down };
+  mark_heads() {
     this.heads.forEach((head, i) =>
-      head.setAttribute("aria-sort", i !== index ? "none" : down ? "descending" : "ascending"));
+      head.setAttribute("aria-sort", !this.sort || i !== this.sort.index ? "none" : this.sort.down ? "descending" : "ascending"));
+  }
+  sortBy(index, down) {
+    if (down === undefined) down = this.sort && this.sort.index === index ? !this.sort.down : !!this.columns[index].numeric;
+    this.sort = { index, down };
+    this.mark_heads();
     const chosen = this.rows[this.at];
     this.rows = this.sorted();
     this.at = chosen === undefined ? -1 : this.rows.indexOf(chosen);
@@ -90,7 +98,7 @@ class Grid {
     const above = Math.floor(this.box.scrollTop / ROW);
     let first = Math.max(0, above - (above % SPARE) - SPARE);
     let last = Math.min(this.rows.length, first + Math.ceil((this.box.clientHeight || 400) / ROW) + 3 * SPARE);
-    if (this.printing) { first = 0; last = Math.min(this.rows.length, PRINTED); }
+    if (this.printing) { first = 0; last = Math.min(this.rows.length, this.printed); }
     if (moved && this.first === first && this.last === last) return;
     this.first = first;
     this.last = last;
@@ -104,6 +112,8 @@ class Grid {
     if (first > 0) lines.push(spacer(first));
     for (let i = first; i < last; i++) lines.push(this.line(i));
     if (last < this.rows.length && !this.printing) lines.push(spacer(this.rows.length - last));
+    if (last < this.rows.length && this.printing) lines.push(el("tr", null, el("td", { colspan: span, class: "rest",
+      text: `${num(this.rows.length - last, 0)} rows more are in the page itself.` })));
     this.table.setAttribute("aria-rowcount", this.rows.length);
     this.body.replaceChildren(...lines);
   }
@@ -115,7 +125,7 @@ class Grid {
       const cell = el("td", { text: shown, class: column.class || (column.numeric ? "n" : null),
         title: column.title ? column.title(row) : shown });
       const heat = column.heat ? column.heat(row) : 0;
-      if (heat > 0) cell.style.backgroundSize = Math.min(100, heat) + "% 100%", cell.classList.add("heat");
+      if (heat > 0) cell.style.backgroundSize = `calc((100% - 18px) * ${Math.min(1, heat / 100)}) 3px`, cell.classList.add("heat");
       return cell;
     });
     return el("tr", { "aria-rowindex": i + 1, "aria-selected": i === this.at ? "true" : "false",

@@ -52,13 +52,17 @@ function drawOccupancy() {
   replace("occ-curves",
     curve("threads per block", over(arch.max_threads_per_block, 32, 32, (v) => occupancy(arch, v, registers, shared)), [threads, now.pct]),
     curve("registers per thread", over(arch.max_registers_per_thread, 1, 1, (v) => occupancy(arch, threads, v, shared)), [registers, now.pct]),
-    curve("shared memory per block, bytes", over(arch.shared_per_block_optin_bytes, 512, 0, (v) => occupancy(arch, threads, registers, v)), [shared, now.pct]));
+    curve("shared memory per block", over(arch.shared_per_block_optin_bytes, 512, 0, (v) => occupancy(arch, threads, registers, v)), [shared, now.pct], (v) => `${num(v / 1024, 0)} KiB`));
 }
 
 function fillOccupancy(launch) {
   const gpu = document.getElementById("occ-gpu");
   const at = DATA.devices.findIndex((d) => d.key === launch.device);
   if (at >= 0) gpu.value = String(at);
+  const name = launch.gpu.name || NONE, told = launch.table_v.theoretical_occupancy_pct;
+  const rules = at < 0 ? `${name} is not in the table: the rules are those of the GPU chosen here.`
+    : `${name}: rules of ${DATA.devices[at].arch.name}.`;
+  document.getElementById("occ-launch").textContent = told === null ? rules : `${rules} The profile itself tells ${num(told)} %.`;
   if (launch.block) document.getElementById(FIELDS.threads).value = launch.block.reduce((a, b) => a * b, 1);
   if (launch.registers !== null) document.getElementById(FIELDS.registers).value = launch.registers;
   const { static: fixed, dynamic } = launch.shared_mem;
