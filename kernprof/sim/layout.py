@@ -17,6 +17,11 @@ REGISTER_BYTES = 4 * WARP_SIZE
 SECTOR_BYTES = 32
 LINE_BYTES = 128
 SHARED_BANKS = 32
+# Generic addresses: where the windows of shared and local memory begin. The addresses are made up
+# like those of arrays; that a window is 16 MiB, aligned, is what compiled code relies on.
+WINDOW_BITS = 24
+SHARED_WINDOW = 0x7D00_0000_0000
+LOCAL_WINDOW = 0x7C00_0000_0000
 
 
 class FaultKind(IntEnum):
@@ -72,6 +77,9 @@ class Context(ctypes.Structure):
         ("wavefronts", ctypes.c_uint64),
         ("conflicts", ctypes.c_uint64),
         ("divergent", ctypes.c_uint64),
+        ("generic_shared", ctypes.c_uint64),
+        ("generic_local", ctypes.c_uint64),
+        ("generic_local_sectors", ctypes.c_uint64),
         ("shared", ctypes.c_uint64),
         ("shared_bytes", ctypes.c_uint64),
         ("local", ctypes.c_uint64),

@@ -17,6 +17,7 @@ from kernprof.sim.irkit import I1, I32, I64, PTR, Kit, Value, mangled, vector
 from kernprof.sim.layout import (
     SHARED_BANKS,
     WARP_SIZE,
+    WINDOW_BITS,
     Allocation,
     Context,
     offset_of,
@@ -25,7 +26,7 @@ from kernprof.sim.layout import (
 FULL = 0xFFFFFFFF
 LANES32 = vector(I32, WARP_SIZE)
 LANES64 = vector(I64, WARP_SIZE)
-GLOBAL, SHARED, LOCAL = "global", "shared", "local"
+GLOBAL, SHARED, LOCAL, GENERIC = "global", "shared", "local", "generic"
 ALLOCATION_BYTES = 32
 _VECTOR_ALIGN = 64
 
@@ -219,6 +220,11 @@ class Helpers:
 def pointer(kit: Kit, context: Value, field: str, index: int = 0) -> Value:
     """Load a pointer field of the context."""
     return kit.load(PTR, context, offset_of(Context, field, index), align=8)
+
+
+def in_window(address: Value, window: int) -> Value:
+    """Tell which of the lanes' generic addresses are in a window."""
+    return (address >> WINDOW_BITS).eq(window >> WINDOW_BITS)
 
 
 def distinct_pieces(helpers: Helpers, kit: Kit, address: Value, mask: Value, size: int) -> Value:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from kernprof.sim.checking import CheckedHelpers, meet
 from kernprof.sim.irkit import I32, I64, Value
-from kernprof.sim.layout import WARP_SIZE, Context, Warp, offset_of
+from kernprof.sim.layout import SHARED_WINDOW, WARP_SIZE, Context, Warp, offset_of
 from kernprof.sim.memory import FULL, LANES32, each_lane
 from kernprof.sim.operands import Immediate, Register
 from kernprof.sim.ops_integer import Semantics
@@ -45,6 +45,8 @@ def _special(site: Site, name: str) -> Value:
     if name == "SR_CgaCtaId":
         # A launch without clusters: every block is the first of its own.
         return kit.zero(LANES32)
+    if name == "SR_SWINHI":
+        return kit.const(LANES32, SHARED_WINDOW >> 32)
     if name == "SR_LANEID":
         return kit.sequence(_LANES)
     masks = {
