@@ -25,6 +25,7 @@ ENDING = frozenset(
         "BSYNC",
         "BREAK",
         "WARPSYNC",
+        "ENDCOLLECTIVE",
         "BAR",
         "YIELD",
         "NANOSLEEP",
@@ -105,7 +106,7 @@ def blocks(kernel: Kernel) -> tuple[Block, ...]:
     for targets in kernel.image.indirect_targets.values():
         starts.update(kernel.place(target) for target in targets)
     for instruction in kernel.instructions:
-        if instruction.opcode in _TARGETED:
+        if instruction.opcode in _TARGETED or "COLLECTIVE" in instruction.modifiers:
             target = target_of(instruction)
             if target is not None:
                 starts.add(kernel.place(target))

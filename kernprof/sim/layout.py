@@ -13,6 +13,7 @@ MAX_WARPS = 32  # 1024 threads a block on every architecture
 BANKS = 18
 CONVERGENCE_BARRIERS = 16
 STACK_DEPTH = 64
+BLOCK_BARRIERS = 16
 REGISTER_BYTES = 4 * WARP_SIZE
 SECTOR_BYTES = 32
 LINE_BYTES = 128
@@ -100,6 +101,7 @@ class Context(ctypes.Structure):
         ("trace_table", ctypes.c_uint64),
         ("trace", ctypes.c_uint64),
         ("check", ctypes.c_uint64),
+        ("barrier_arrived", ctypes.c_uint32 * BLOCK_BARRIERS),
     )
 
 
@@ -111,16 +113,23 @@ class Warp(ctypes.Structure):
         ("tid_x", ctypes.c_uint32 * WARP_SIZE),
         ("tid_y", ctypes.c_uint32 * WARP_SIZE),
         ("tid_z", ctypes.c_uint32 * WARP_SIZE),
+        ("members", ctypes.c_uint32 * (CONVERGENCE_BARRIERS * WARP_SIZE)),
+        ("sync_masks", ctypes.c_uint32 * WARP_SIZE),
+        ("collect_pc", ctypes.c_uint32 * WARP_SIZE),
         ("predicates", ctypes.c_uint32 * 8),
         ("uniform_predicates", ctypes.c_uint32 * 8),
         ("uniform", ctypes.c_uint32 * 64),
-        ("members", ctypes.c_uint32 * CONVERGENCE_BARRIERS),
         ("waiting", ctypes.c_uint32 * CONVERGENCE_BARRIERS),
         ("live", ctypes.c_uint32),
         ("ready", ctypes.c_uint32),
         ("at_barrier", ctypes.c_uint32),
-        ("sync_mask", ctypes.c_uint32),
+        ("barrier_number", ctypes.c_uint32),
+        ("barrier_count", ctypes.c_uint32),
+        ("barrier_kind", ctypes.c_uint32),
+        ("barrier_true", ctypes.c_uint32),
+        ("barrier_result", ctypes.c_uint32),
         ("sync_waiting", ctypes.c_uint32),
+        ("collecting", ctypes.c_uint32),
         ("state", ctypes.c_uint32),
         ("carry", ctypes.c_uint32),
         ("zero", ctypes.c_uint32),
@@ -131,7 +140,7 @@ class Warp(ctypes.Structure):
     )
 
 
-REGISTERS = 2048
+REGISTERS = 4352
 assert ctypes.sizeof(Warp) <= REGISTERS
 
 

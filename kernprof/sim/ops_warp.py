@@ -245,6 +245,7 @@ WARP: Mapping[str, Semantics] = MappingProxyType(
         "NOP": no_operation,
         "MEMBAR": no_effect,
         "ERRBAR": no_effect,
+        "CGAERRBAR": no_effect,
         "CCTL": no_effect,
         "DEPBAR": no_effect,
         "LDGDEPBAR": no_effect,
