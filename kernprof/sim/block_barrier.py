@@ -22,7 +22,7 @@ from kernprof.sim.layout import (
 )
 from kernprof.sim.memory import Helpers
 from kernprof.sim.operands import Immediate, Operand, Predicate, Register
-from kernprof.sim.program import Instruction
+from kernprof.sim.program import Instruction, Kernel
 from kernprof.sim.site import Refused, Site
 
 if TYPE_CHECKING:
@@ -69,7 +69,6 @@ def block_barrier(translator: Translator, site: Site, after: int) -> None:
     how = mods.one_of(("SYNC", "ARV", "RED"))
     reduction = mods.one_of(("POPC", "AND", "OR")) if how == "RED" else ""
     mods.finish()
-    simple = len(site.operands) == 1 and isinstance(site.operands[0], Immediate)
     if site.guarded:
         none, some = kit.block("no_lane_at_barrier"), kit.block("lanes_at_barrier")
         kit.branch(site.on.eq(0), none, some)
@@ -80,13 +79,8 @@ def block_barrier(translator: Translator, site: Site, after: int) -> None:
     condition = site.next_predicate() if how == "RED" else None
     site.finish()
     came = translator.get("at_barrier")
-    wrong = came.ne(0) & translator.get("barrier_number").ne(number)
-    if not simple:
-        wrong = wrong | (count & (WARP_SIZE - 1)).ne(0)
-    if how == "ARV":
-        wrong = wrong | site.on.ne(translator.get("live")) | count.eq(0)
-    with kit.when(wrong, likely=False):
-        translator.refuse(site.instruction, site.active, _MIXED)
+    if not translator.one_barrier:
+        _refuse_mixed(translator, site, number, count, how)
     if how == "ARV":
         at = (number.zext(I64) << 2) + offset_of(Context, "barrier_arrived")
         arrived = kit.load(I32, translator.context, at)
@@ -104,6 +98,30 @@ def block_barrier(translator: Translator, site: Site, after: int) -> None:
         translator.set("barrier_true", earlier | site.mask(condition) & site.on)
     translator.set("ready", translator.get("ready") & ~site.on)
     kit.jump(translator.schedule)
+
+
+def _refuse_mixed(
+    translator: Translator, site: Site, number: Value, count: Value, how: str
+) -> None:
+    """Stop where warps are not what barriers count."""
+    kit = translator.kit
+    wrong = translator.get("at_barrier").ne(0) & translator.get("barrier_number").ne(number)
+    wrong = wrong | (count & (WARP_SIZE - 1)).ne(0)
+    if how == "ARV":
+        wrong = wrong | site.on.ne(translator.get("live")) | count.eq(0)
+    with kit.when(wrong, likely=False):
+        translator.refuse(site.instruction, site.active, _MIXED)
+
+
+def only_whole_block(kernel: Kernel) -> bool:
+    """Whether all barriers of a kernel are number 0 without a count."""
+    return all(
+        isinstance(i.operands[0], Immediate)
+        and i.operands[0].bits == 0
+        and not any(isinstance(o, (Immediate, Register)) for o in i.operands[1:])
+        for i in kernel.instructions
+        if i.opcode == "BAR"
+    )
 
 
 def barrier_result(translator: Translator, instruction: Instruction, active: Value) -> None:

@@ -47,8 +47,11 @@ _SHARED: Mapping[str, tuple[str, ...]] = MappingProxyType(
 # sm_80, sm_89 and sm_90 kernels show; those below occur in none of them.
 _TARGETED = ("BRA", "BRX", "JMP", "CALL", "RET")
 _UNSETTLED_BRANCHES = ("BREAK", "WARPSYNC", "YIELD", "BMOV")
-_GLOBAL = tuple(name for space, names in _SPACES.items() if "global" in space for name in names)
-_ANY_SHARED = tuple(name for names in _SHARED.values() for name in names)
+_GLOBAL = (
+    *(name for space, names in _SPACES.items() if "global" in space for name in names),
+    "LDGSTS",
+)
+_ANY_SHARED = (*(name for names in _SHARED.values() for name in names), "LDGSTS", "LDSM")
 
 
 def metrics(execution: Execution) -> dict[str, int | float]:

@@ -30,6 +30,7 @@ from kernprof.sim.layout import (
     Context,
     warp_bytes,
 )
+from kernprof.sim.notes import notes
 from kernprof.sim.program import Kernel, Program
 from kernprof.sim.recording import Trace, TraceBudget, record
 from kernprof.sim.shadow import Shadow
@@ -78,8 +79,9 @@ class Execution:
     divergent
         How often a branch sent lanes different ways.
     generic_shared, generic_local
-        Those of ``requests`` that instructions with generic addresses sent to shared and to local
-        memory. One that goes to several memories makes a request in each.
+        Those of ``requests`` that instructions with generic addresses, and asynchronous copies,
+        sent to shared and to local memory. One that goes to several memories makes a request in
+        each.
     generic_local_sectors
         Those of ``sectors`` that these touched in local memory.
     globals
@@ -527,4 +529,5 @@ def _execution(
         generic_local=total["generic_local"],
         generic_local_sectors=total["generic_local_sectors"],
         globals=variables,
+        notes=notes(kernel, executed),
     )

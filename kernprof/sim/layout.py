@@ -131,6 +131,7 @@ class Warp(ctypes.Structure):
         ("sync_waiting", ctypes.c_uint32),
         ("collecting", ctypes.c_uint32),
         ("state", ctypes.c_uint32),
+        ("issued", ctypes.c_uint64),
         ("carry", ctypes.c_uint32),
         ("zero", ctypes.c_uint32),
         ("depth", ctypes.c_uint32),

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from llvmlite import ir
 
 from kernprof.sim.access import access
+from kernprof.sim.async_copy import copy_to_shared
 from kernprof.sim.atomics import COMPARING, OPERATIONS, WIDE, atomic
 from kernprof.sim.irkit import I32, I64, PTR, Value, vector
 from kernprof.sim.layout import (
@@ -137,6 +138,23 @@ def storer(space: str) -> Semantics:
         site.helpers.call(site.kit, helper, site.context, _index(site), address, site.on, data)
 
     return store
+
+
+def copy_async(site: Site) -> None:
+    """LDGSTS: global to shared memory; a predicate operand tells lanes that copy and not clear."""
+    mods = site.modifiers
+    mods.drop(_HINTS)
+    mods.drop(("BYPASS", "ACCESS"))
+    fills = mods.take("ZFILL")
+    size = _SIZES[mods.one_of(("32", "64", "128"), "32")]
+    near = address32(site, site.next_address())
+    far = _address(site, GLOBAL, site.next_address())
+    whole = site.optional_predicate()
+    if whole is not None and not fills:
+        raise Refused("an asynchronous copy with a predicate that does not clear")
+    copied = site.mask(whole) if whole is not None else site.on
+    helper = copy_to_shared(site.helpers, size, fills=fills)
+    site.helpers.call(site.kit, helper, site.context, _index(site), near, far, site.on, copied)
 
 
 def data_slot(site: Site) -> Value:
@@ -303,6 +321,7 @@ MEMORY: Mapping[str, Semantics] = MappingProxyType(
         "STS": storer(SHARED),
         "LDL": loader(LOCAL),
         "STL": storer(LOCAL),
+        "LDGSTS": copy_async,
         "LDC": load_constant,
         "ULDC": load_constant,
         "RED": _atomic(GLOBAL, result=False),

@@ -27,12 +27,30 @@ def special(site: Site) -> None:
         if site.instruction.opcode == "CS2R" and not narrow:
             site.write(target, site.kit.zero(LANES32), 1)
         return
+    if name.startswith(("SR_CLOCK", "SR_GLOBALTIMER")):
+        pair = site.instruction.opcode == "CS2R" and not narrow and site.kernel.sm >= 70
+        _clock(site, target, name, pair=pair or wide)
+        return
     if wide or site.instruction.opcode == "CS2R":
-        raise Refused(f"{name} depends on time, which a functional run does not have")
+        raise Refused(f"special register {name} is not known as a pair")
     value = _special(site, name)
     if target.uniform:
         value = value.at(site.kit.cttz(site.on) & (WARP_SIZE - 1))
     site.write(target, value)
+
+
+def _clock(site: Site, target: Register, name: str, *, pair: bool) -> None:
+    """Read the number of instructions that the warp has issued: a functional run has no cycles."""
+    known = ("SR_CLOCKLO", "SR_CLOCKHI", "SR_GLOBALTIMERLO", "SR_GLOBALTIMERHI")
+    if name not in known or (pair and name.endswith("HI")):
+        raise Refused(f"special register {name} is not known")
+    issued = site.kit.load(I64, site.warp, offset_of(Warp, "issued"), align=8)
+    issued = issued - (site.behind + 1)
+    words = [issued.trunc(I32), (issued >> 32).trunc(I32)]
+    if not pair:
+        words = [words[name.endswith("HI")]]
+    for number, word in enumerate(words):
+        site.write(target, word if target.uniform else word.splat(WARP_SIZE), number)
 
 
 def _special(site: Site, name: str) -> Value:

@@ -82,6 +82,8 @@ class Site:
         Pointers to :class:`~kernprof.sim.layout.Context` and :class:`~kernprof.sim.layout.Warp`.
     active
         Mask of the lanes that execute together, as i32.
+    behind
+        Instructions behind this one in its basic block.
     """
 
     def __init__(
@@ -101,6 +103,7 @@ class Site:
         self.context = context
         self.warp = warp
         self.active = active
+        self.behind = 0
         self.uniform = is_uniform(instruction)
         self.lanes = 1 if self.uniform else WARP_SIZE
         self.modifiers = Modifiers(instruction.modifiers)

@@ -21,7 +21,7 @@ from types import MappingProxyType
 from llvmlite import ir
 
 from kernprof.errors import CubinError
-from kernprof.sim.block_barrier import barrier_result, block_barrier
+from kernprof.sim.block_barrier import barrier_result, block_barrier, only_whole_block
 from kernprof.sim.convergence import (
     arm,
     end_collective,
@@ -42,6 +42,7 @@ from kernprof.sim.layout import (
     offset_of,
 )
 from kernprof.sim.memory import FULL, LANES32, Helpers
+from kernprof.sim.notes import reads_time
 from kernprof.sim.operands import Register
 from kernprof.sim.ops_float import FLOAT
 from kernprof.sim.ops_half import PAIRS
@@ -94,6 +95,9 @@ class Translator:
         self.kernel = kernel
         self.blocks = blocks(kernel)
         self.patched = kernel.image.patched
+        self.has_clock = any(reads_time(i) for i in kernel.instructions)
+        self.block_end = 0
+        self.one_barrier = only_whole_block(kernel)
         self.refused: dict[int, str] = {}
         made = ir.Function(module, ir.FunctionType(I32, [PTR, PTR]), name="step")
         made.linkage = "internal"
@@ -183,6 +187,9 @@ class Translator:
         kit.add_to(self._pointer("block_executed"), slot, kit.i64(1))
         kit.add_to(self._pointer("block_threads"), slot, kit.popcount(active).zext(I64))
         note_block(kit, self.helpers, self.context, block.number)
+        self.block_end = block.instructions[-1].index
+        if self.has_clock:
+            kit.add_to(self.warp, offset_of(Warp, "issued"), kit.i64(len(block.instructions)))
         can_fault = any(i.opcode in _FAULTING for i in block.instructions)
         for instruction in block.instructions[:-1]:
             self._emit(instruction, active)
@@ -216,6 +223,7 @@ class Translator:
         site = Site(
             self.kit, self.helpers, self.kernel, instruction, self.context, self.warp, active
         )
+        site.behind = self.block_end - instruction.index
         if site.guarded:
             count = self.kit.popcount(site.on).zext(I64)
             self.kit.add_to(self._pointer("predicated_on"), 8 * instruction.index, count)
