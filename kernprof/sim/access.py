@@ -41,20 +41,28 @@ _VECTOR_ALIGN = 64
 
 
 def access(
-    helpers: Helpers, space: str, size: int, *, store: bool, signed: bool = False
+    helpers: Helpers,
+    space: str,
+    size: int,
+    *,
+    store: bool,
+    signed: bool = False,
+    rows: bool = False,
 ) -> ir.Function:
     """Return the load or store of ``size`` bytes a lane.
 
     The function takes (ctx, instruction, addresses, mask, data): ``data`` points to one <32 x i32>
     per 32-bit word, filled by a load and read by a store. Lanes that would fault touch nothing.
+    With ``rows`` a shared load is that of rows of matrices, whose passes never merge.
     """
     kind = LANES64 if space in (GLOBAL, GENERIC) else LANES32
     name = f"{space}_{'store' if store else 'load'}{size}{'s' if signed else ''}"
+    name += "_rows" if rows else ""
     made, fresh = helpers.function(name, ir.VoidType(), [PTR, I32, kind, I32, PTR])
     if fresh and space == GENERIC:
         _split(helpers, made, size, store=store, signed=signed)
     elif fresh:
-        _Access(helpers, made, space, size, store, signed).emit()
+        _Access(helpers, made, space, size, store, signed, merges=not (store or rows)).emit()
     return made
 
 
@@ -88,9 +96,18 @@ class _Access:
     """Emits one access helper."""
 
     def __init__(
-        self, helpers: Helpers, made: ir.Function, space: str, size: int, store: bool, signed: bool
+        self,
+        helpers: Helpers,
+        made: ir.Function,
+        space: str,
+        size: int,
+        store: bool,
+        signed: bool,
+        *,
+        merges: bool,
     ) -> None:
         self.helpers = helpers
+        self.merges = merges
         self.space = space
         self.size = size
         self.is_store = store
@@ -371,7 +388,7 @@ class _Access:
         kit = self.kit
         if self.space == SHARED:
             found = self.helpers.call(
-                kit, self.helpers.passes(self.size, store=self.is_store), self.address, mask
+                kit, self.helpers.passes(self.size, merges=self.merges), self.address, mask
             )
             total, groups = found & 0xFFFF, found >> 16
             kit.add_to(pointer(kit, self.context, "wavefronts"), slot, total.zext(I64))

@@ -104,13 +104,13 @@ class Helpers:
         kit.ir.ret(kit.load(I32, found).raw)
         return made
 
-    def passes(self, size: int, *, store: bool) -> ir.Function:
+    def passes(self, size: int, *, merges: bool) -> ir.Function:
         """``passes(<32 x i32> address, i32 mask) -> i32``: shared-memory wavefronts.
 
         The number of groups with a lane on, which is the count without conflicts, is in the upper
-        16 bits. Wide loads whose neighbours share data take half as many (see ``_merge``).
+        16 bits. Wide loads whose neighbours share data take half as many (``merges``; ``_merge``).
         """
-        made, fresh = self.function(f"passes{size}{'s' if store else ''}", I32, [LANES32, I32])
+        made, fresh = self.function(f"passes{size}{'m' if merges else ''}", I32, [LANES32, I32])
         if not fresh:
             return made
         kit = Kit(self.module, made)
@@ -124,7 +124,7 @@ class Helpers:
         low = lanes.where(word, kit.const(LANES32, FULL))
         high = lanes.where(word, kit.const(LANES32, 0))
         slow = self._conflicts(size)
-        if groups > 1 and not store:
+        if groups > 1 and merges:
             self._merge(kit, word, mask, groups, size)
         for group in range(groups):
             members = kit.i32(((1 << width) - 1) << (group * width)) & mask

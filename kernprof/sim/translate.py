@@ -48,15 +48,16 @@ from kernprof.sim.ops_float import FLOAT
 from kernprof.sim.ops_half import PAIRS
 from kernprof.sim.ops_integer import INTEGER, Semantics
 from kernprof.sim.ops_memory import MEMORY
+from kernprof.sim.ops_tensor import TENSOR
 from kernprof.sim.ops_warp import WARP
 from kernprof.sim.program import Instruction, Kernel, target_of
 from kernprof.sim.site import Refused, Site
 from kernprof.sim.tracing import note_block
 
 SEMANTICS: Mapping[str, Semantics] = MappingProxyType(
-    {**INTEGER, **FLOAT, **PAIRS, **WARP, **MEMORY}
+    {**INTEGER, **FLOAT, **PAIRS, **WARP, **MEMORY, **TENSOR}
 )
-_FAULTING = frozenset(MEMORY)
+_FAULTING = frozenset((*MEMORY, "LDSM"))
 
 
 @dataclass(frozen=True, slots=True)
