@@ -6,8 +6,8 @@ lanes, and one side may wait in it while the other side begins. BSYNC holds a la
 mask that still live have come; BREAK takes lanes out of the masks of the others.
 
 WARPSYNC waits for the live lanes of a mask in the same way. Its collective form (sm_90) then runs
-the instructions up to ENDCOLLECTIVE for all of these lanes at once, wherever they came from, and
-sends each lane back to its own place.
+the instructions up to ENDCOLLECTIVE for the lanes of a mask at once, wherever they came from and
+apart from those of other masks, and sends each lane back to its own place.
 """
 
 from __future__ import annotations
@@ -142,13 +142,11 @@ def warp_sync(translator: Translator, site: Site, after: int) -> None:
     collective = mods.take("COLLECTIVE")
     everyone = mods.take("ALL")
     mods.finish()
+    target = target_of(site.instruction) if collective else None
     if collective:
-        target = target_of(site.instruction)
         if target is None or site.guarded:
             raise Refused("this form of a collective wait is not known")
         site.operands.pop()
-        at = offset_of(Warp, "collect_pc")
-        _put_masks(kit, warp, at, site.on, kit.const(LANES32, target))
     masks = kit.const(LANES32, FULL) if everyone else site.int32(site.next())
     if site.operands:
         raise Refused(f"operand {site.operands[0]} is not expected")
@@ -160,6 +158,13 @@ def warp_sync(translator: Translator, site: Site, after: int) -> None:
         kit.at_end(some)
     absent = translator.get("live") & ~site.on
     missing = _missing(kit, masks, absent, site.on)
+    if target is not None:
+        _put_masks(kit, warp, offset_of(Warp, "collect_pc"), site.on, kit.const(LANES32, target))
+        _put_masks(kit, warp, offset_of(Warp, "sync_masks"), site.on, masks)
+        translator.set("inside", translator.get("inside") | site.on)
+        # The lanes of different masks go on one after another.
+        first = masks.at(kit.cttz(site.on) & (WARP_SIZE - 1))
+        missing = missing | masks.ne(first.splat(WARP_SIZE)).mask_bits() & site.on
     together, apart = kit.block("together"), kit.block("apart")
     kit.branch(missing.eq(0), together, apart)
     kit.at_end(together)
@@ -193,6 +198,17 @@ def _meet_sets(
         meet(kit, helpers, context, same)
 
 
+def same_collective(translator: Translator, lane: Value) -> Value:
+    """Lanes that may run together with one: those of its mask, or none that are in a collective."""
+    kit, warp = translator.kit, translator.warp
+    inside = translator.get("inside")
+    at = offset_of(Warp, "sync_masks")
+    masks = kit.load(LANES32, warp, at, align=64)
+    mask = kit.load(I32, warp, (lane.zext(I64) << 2) + at)
+    same = masks.eq(mask.splat(WARP_SIZE)).mask_bits() & inside
+    return (inside >> lane & 1).ne(0).where(same, ~inside)
+
+
 def end_collective(translator: Translator, site: Site, after: int) -> None:
     """ENDCOLLECTIVE: each lane goes on where its WARPSYNC said."""
     del after
@@ -202,6 +218,7 @@ def end_collective(translator: Translator, site: Site, after: int) -> None:
         raise Refused("ENDCOLLECTIVE under a guard")
     places = kit.load(LANES32, translator.warp, offset_of(Warp, "collect_pc"), align=64)
     translator.park(site.active, places)
+    translator.set("inside", translator.get("inside") & ~site.active)
     kit.jump(translator.schedule)
 
 

@@ -130,6 +130,7 @@ class Warp(ctypes.Structure):
         ("barrier_result", ctypes.c_uint32),
         ("sync_waiting", ctypes.c_uint32),
         ("collecting", ctypes.c_uint32),
+        ("inside", ctypes.c_uint32),
         ("state", ctypes.c_uint32),
         ("issued", ctypes.c_uint64),
         ("carry", ctypes.c_uint32),

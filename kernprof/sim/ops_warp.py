@@ -230,10 +230,29 @@ def reduce_warp(site: Site) -> None:
 
 
 def to_uniform(site: Site) -> None:
-    """R2UR: the value of the first lane that is on."""
+    """R2UR: the value of the first lane that is on.
+
+    A predicate result tells that lanes hold different values; compiled code then doesn't treat a
+    mask of lanes as that of all.
+    """
+    out = site.optional_predicate()
     target = site.next_register()
     source = site.int32(site.next())
-    site.write(target, source.at(site.kit.cttz(site.on) & (WARP_SIZE - 1)))
+    if out is not None:
+        if not target.is_zero or out.uniform:
+            raise Refused("R2UR with a register and a predicate")
+        first = source.at(site.kit.cttz(site.on) & (WARP_SIZE - 1))
+        differs = (source.ne(first.splat(WARP_SIZE)).mask_bits() & site.on).ne(0)
+        site.write_condition(out, differs.splat(WARP_SIZE))
+        return
+    value = source.at(site.kit.cttz(site.on) & (WARP_SIZE - 1))
+    if site.guarded and site.guard_bit is None and target.uniform and not target.is_zero:
+        # Under a guard of the lanes: nothing happens where no lane is on.
+        at = offset_of(Warp, "uniform", target.index)
+        old = site.kit.load(I32, site.warp, at)
+        site.kit.store(site.on.ne(0).where(value, old), site.warp, at)
+        return
+    site.write(target, value)
 
 
 def no_effect(site: Site) -> None:

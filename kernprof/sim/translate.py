@@ -28,6 +28,7 @@ from kernprof.sim.convergence import (
     leave,
     move,
     release_after_exit,
+    same_collective,
     synchronise,
     warp_sync,
 )
@@ -157,6 +158,8 @@ class Translator:
         places = kit.load(LANES32, self.warp, offset_of(Warp, "lane_pc"))
         first = kit.load(I32, self.warp, kit.cttz(ready).zext(I64) << 2)
         group = places.eq(first.splat(WARP_SIZE)).mask_bits() & ready
+        if any(i.opcode == "ENDCOLLECTIVE" for i in self.kernel.instructions):
+            group = group & same_collective(self, kit.cttz(ready))
         kit.store(group, self.group)
         self._emit_switch(first, ready)
 
@@ -323,8 +326,15 @@ class Translator:
                 if not isinstance(mask, Register) or not mask.uniform:
                     raise Refused("a branch on convergence with a vector register")
                 expected = site.int32(mask).at(0)
-            whole = site.active.eq(expected & self.get("live"))
-            taken = (whole if converged else ~whole).where(taken, self.kit.i32(0))
+            # Lanes that a guard leaves out count as not there: all branch to where they are
+            # gathered (DIV) then, or none takes the short way (CONV).
+            whole = site.on.eq(expected & self.get("live"))
+            if diverges and condition is not None:
+                raise Refused("a branch on divergence with a predicate operand")
+            if diverges:
+                taken = whole.where(self.kit.i32(0), site.active)
+            else:
+                taken = whole.where(taken, self.kit.i32(0))
         site.operands.pop()
         site.finish()
         self._split(site, taken, target, after)
