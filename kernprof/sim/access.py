@@ -8,8 +8,11 @@ from kernprof.sim import checking
 from kernprof.sim.irkit import I1, I8, I16, I32, I64, PTR, Kit, Value, mangled
 from kernprof.sim.layout import (
     LINE_BYTES,
+    LOCAL_WINDOW,
     SECTOR_BYTES,
+    SHARED_WINDOW,
     WARP_SIZE,
+    WINDOW_BITS,
     Allocation,
     Context,
     FaultKind,
@@ -18,6 +21,7 @@ from kernprof.sim.layout import (
 from kernprof.sim.memory import (
     ALLOCATION_BYTES,
     FULL,
+    GENERIC,
     GLOBAL,
     LANES32,
     LANES64,
@@ -26,6 +30,7 @@ from kernprof.sim.memory import (
     Helpers,
     distinct_pieces,
     each_lane,
+    in_window,
     pointer,
 )
 from kernprof.sim.shadow import FoundKind, Space
@@ -36,28 +41,73 @@ _VECTOR_ALIGN = 64
 
 
 def access(
-    helpers: Helpers, space: str, size: int, *, store: bool, signed: bool = False
+    helpers: Helpers,
+    space: str,
+    size: int,
+    *,
+    store: bool,
+    signed: bool = False,
+    rows: bool = False,
 ) -> ir.Function:
     """Return the load or store of ``size`` bytes a lane.
 
     The function takes (ctx, instruction, addresses, mask, data): ``data`` points to one <32 x i32>
     per 32-bit word, filled by a load and read by a store. Lanes that would fault touch nothing.
+    With ``rows`` a shared load is that of rows of matrices, whose passes never merge.
     """
-    kind = LANES64 if space == GLOBAL else LANES32
+    kind = LANES64 if space in (GLOBAL, GENERIC) else LANES32
     name = f"{space}_{'store' if store else 'load'}{size}{'s' if signed else ''}"
+    name += "_rows" if rows else ""
     made, fresh = helpers.function(name, ir.VoidType(), [PTR, I32, kind, I32, PTR])
-    if fresh:
-        _Access(helpers, made, space, size, store, signed).emit()
+    if fresh and space == GENERIC:
+        _split(helpers, made, size, store=store, signed=signed)
+    elif fresh:
+        _Access(helpers, made, space, size, store, signed, merges=not (store or rows)).emit()
     return made
+
+
+def _split(helpers: Helpers, made: ir.Function, size: int, *, store: bool, signed: bool) -> None:
+    """Emit a generic access: lanes go to global, shared or local memory by their address.
+
+    Each space that lanes go to is a request of its own.
+    """
+    kit = Kit(helpers.module, made)
+    context, instruction, address, mask, data = (Value(kit, a) for a in made.args)
+    shared = in_window(address, SHARED_WINDOW).mask_bits() & mask
+    local = in_window(address, LOCAL_WINDOW).mask_bits() & mask
+    slot = instruction.zext(I64) << 3
+    near = (address & ((1 << WINDOW_BITS) - 1)).trunc(I32)
+    sectors = pointer(kit, context, "sectors")
+    for space, lanes in ((GLOBAL, mask & ~shared & ~local), (SHARED, shared), (LOCAL, local)):
+        with kit.when(lanes.ne(0)):
+            before = kit.load(I64, sectors, slot, align=8)
+            target = access(helpers, space, size, store=store, signed=signed)
+            where = address if space == GLOBAL else near
+            helpers.call(kit, target, context, instruction, where, lanes, data)
+            if space != GLOBAL:
+                kit.add_to(pointer(kit, context, f"generic_{space}"), slot, kit.i64(1))
+            if space == LOCAL:
+                more = kit.load(I64, sectors, slot, align=8) - before
+                kit.add_to(pointer(kit, context, "generic_local_sectors"), slot, more)
+    kit.ir.ret_void()
 
 
 class _Access:
     """Emits one access helper."""
 
     def __init__(
-        self, helpers: Helpers, made: ir.Function, space: str, size: int, store: bool, signed: bool
+        self,
+        helpers: Helpers,
+        made: ir.Function,
+        space: str,
+        size: int,
+        store: bool,
+        signed: bool,
+        *,
+        merges: bool,
     ) -> None:
         self.helpers = helpers
+        self.merges = merges
         self.space = space
         self.size = size
         self.is_store = store
@@ -338,7 +388,7 @@ class _Access:
         kit = self.kit
         if self.space == SHARED:
             found = self.helpers.call(
-                kit, self.helpers.passes(self.size, store=self.is_store), self.address, mask
+                kit, self.helpers.passes(self.size, merges=self.merges), self.address, mask
             )
             total, groups = found & 0xFFFF, found >> 16
             kit.add_to(pointer(kit, self.context, "wavefronts"), slot, total.zext(I64))

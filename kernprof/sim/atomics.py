@@ -13,7 +13,9 @@ from kernprof.sim.irkit import F32, F64, I32, I64, PTR, Kit, Value, vector
 from kernprof.sim.layout import (
     LINE_BYTES,
     SECTOR_BYTES,
+    SHARED_WINDOW,
     WARP_SIZE,
+    WINDOW_BITS,
     Allocation,
     Context,
     FaultKind,
@@ -21,29 +23,36 @@ from kernprof.sim.layout import (
 )
 from kernprof.sim.memory import (
     ALLOCATION_BYTES,
+    GENERIC,
     GLOBAL,
     LANES32,
     LANES64,
+    SHARED,
     Helpers,
     distinct_pieces,
     each_lane,
+    in_window,
 )
+from kernprof.sim.ops_half import HALF, narrow_single, widen
 from kernprof.sim.shadow import Space
+from kernprof.sim.site import Refused
 from kernprof.sim.tracing import Access, note_lines, note_shared
 
-OPERATIONS = ("ADD", "MIN", "MAX", "INC", "DEC", "AND", "OR", "XOR", "EXCH", "CAS")
+OPERATIONS = ("ADD", "MIN", "MAX", "INC", "DEC", "AND", "OR", "XOR", "EXCH", "CAS", "CAST")
+COMPARING = frozenset(("CAS", "CAST"))
+WIDE = frozenset(("64", "S64", "U64", "F64"))
 _TINY = 0x00800000
 
 
 def atomic(helpers: Helpers, space: str, name: str, kind: str, *, ftz: bool) -> ir.Function:
     """Return ``atomic(ctx, instruction, addresses, mask, value, second, old)``.
 
-    ``old`` receives the former values, one a lane.
+    ``old`` receives the former values, one a lane; of CAST whether the value was stored, 1 or 0.
     """
-    wide = kind in ("64", "S64", "F64")
+    wide = kind in WIDE
     element = I64 if wide else I32
     data = vector(element, WARP_SIZE)
-    where = LANES64 if space == GLOBAL else LANES32
+    where = LANES32 if space == SHARED else LANES64
     made, fresh = helpers.function(
         f"atomic_{space}_{name}_{kind}{'_ftz' if ftz else ''}",
         ir.VoidType(),
@@ -55,6 +64,18 @@ def atomic(helpers: Helpers, space: str, name: str, kind: str, *, ftz: bool) -> 
     context, instruction, address, mask, value, second, old = (Value(kit, a) for a in made.args)
     with kit.when(mask.eq(0)):
         kit.ir.ret_void()
+    if space == GENERIC:
+        slot = instruction.zext(I64) << 3
+        shared = in_window(address, SHARED_WINDOW).mask_bits() & mask
+        near = (address & ((1 << WINDOW_BITS) - 1)).trunc(I32)
+        for memory, at, lanes in ((GLOBAL, address, mask & ~shared), (SHARED, near, shared)):
+            with kit.when(lanes.ne(0)):
+                target = atomic(helpers, memory, name, kind, ftz=ftz)
+                helpers.call(kit, target, context, instruction, at, lanes, value, second, old)
+        requests = kit.load(PTR, context, offset_of(Context, "generic_shared"), align=8)
+        kit.add_to(requests, slot, shared.ne(0).zext(I64))
+        kit.ir.ret_void()
+        return made
     _count(helpers, kit, space, context, instruction, address, mask)
     size = 8 if wide else 4
     if helpers.checked:
@@ -87,7 +108,8 @@ def atomic(helpers: Helpers, space: str, name: str, kind: str, *, ftz: bool) -> 
             before = kit.load(element, there, align=size)
             after = _combine(kit, name, kind, before, value.at(lane), second.at(lane), ftz=ftz)
             kit.store(after, there, align=size)
-            kit.store(before, old, lane.zext(I64) * size, align=size)
+            found = before.eq(value.at(lane)).zext(element) if name == "CAST" else before
+            kit.store(found, old, lane.zext(I64) * size, align=size)
     if helpers.checked:
         checking.note_atomics(kit, context)
     kit.ir.ret_void()
@@ -172,6 +194,11 @@ def _combine(
     kit: Kit, name: str, kind: str, old: Value, value: Value, second: Value, *, ftz: bool
 ) -> Value:
     signed = kind in ("S32", "S64")
+    if kind == "F16x2":
+        if name != "ADD":
+            raise Refused(f"an atomic {name} of pairs of halves")
+        low, high = (_sum_of_halves(old >> s, value >> s) for s in (0, 16))
+        return low | high << 16
     if kind in ("F32", "F64"):
         return _sum(kit, kind, old, value, ftz=ftz) if name == "ADD" else value
     if name == "ADD":
@@ -183,7 +210,7 @@ def _combine(
         return old.uge(value).where(kit.const(old.type, 0), old + 1)
     if name == "DEC":
         return (old.eq(0) | old.ugt(value)).where(value, old - 1)
-    if name == "CAS":
+    if name in COMPARING:
         return old.eq(value).where(second, old)
     return {"AND": old & value, "OR": old | value, "XOR": old ^ value, "EXCH": value}[name]
 
@@ -195,6 +222,12 @@ def _sum(kit: Kit, kind: str, old: Value, value: Value, *, ftz: bool) -> Value:
     total = old.as_float(element).fadd(value.as_float(element))
     out = total.fcmp("uno", total).where(kit.const(bits, nan), total.as_float(bits))
     return _flush(out) if ftz else out
+
+
+def _sum_of_halves(old: Value, value: Value) -> Value:
+    """Half of two halves in the lower bits: rounding a single to a half rounds the sum right."""
+    first, second = widen(old & 0xFFFF, HALF), widen(value & 0xFFFF, HALF)
+    return narrow_single(first.fadd(second), HALF)
 
 
 def _flush(bits: Value) -> Value:

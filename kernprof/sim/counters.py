@@ -38,15 +38,20 @@ _SPACES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "local_op_st": ("STL",),
     }
 )
+# Those with generic addresses count with the memory that their lanes went to.
+_GENERIC: Mapping[str, tuple[str, ...]] = MappingProxyType({"ld": ("LD",), "st": ("ST",)})
 _SHARED: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {"op_ld": ("LDS",), "op_st": ("STS",), "op_atom": ("ATOMS",)}
+    {"op_ld": ("LDS", "LD"), "op_st": ("STS", "ST"), "op_atom": ("ATOMS", "ATOM")}
 )
 # Which instructions have branch targets, and which count as branches, is what published profiles of
 # sm_80, sm_89 and sm_90 kernels show; those below occur in none of them.
 _TARGETED = ("BRA", "BRX", "JMP", "CALL", "RET")
 _UNSETTLED_BRANCHES = ("BREAK", "WARPSYNC", "YIELD", "BMOV")
-_GLOBAL = tuple(name for space, names in _SPACES.items() if "global" in space for name in names)
-_ANY_SHARED = tuple(name for names in _SHARED.values() for name in names)
+_GLOBAL = (
+    *(name for space, names in _SPACES.items() if "global" in space for name in names),
+    "LDGSTS",
+)
+_ANY_SHARED = (*(name for names in _SHARED.values() for name in names), "LDGSTS", "LDSM")
 
 
 def metrics(execution: Execution) -> dict[str, int | float]:
@@ -83,13 +88,23 @@ def metrics(execution: Execution) -> dict[str, int | float]:
     for name, opcode in _FLOATING.items():
         metric = f"smsp__sass_thread_inst_executed_op_{name}_pred_on.sum"
         found[metric] = total(execution.predicated_on, (opcode,))
+    requests = execution.requests - execution.generic_shared - execution.generic_local
+    sectors = execution.sectors - execution.generic_local_sectors
     for space, names in _SPACES.items():
-        found[f"l1tex__t_requests_pipe_lsu_mem_{space}.sum"] = total(execution.requests, names)
+        to_space, touched = total(requests, names), total(sectors, names)
+        if space.startswith("local"):
+            generic = _GENERIC[space[-2:]]
+            to_space += total(execution.generic_local, generic)
+            touched += total(execution.generic_local_sectors, generic)
+        found[f"l1tex__t_requests_pipe_lsu_mem_{space}.sum"] = to_space
         # How hardware counts sectors of atomics is not documented, and differs from loads.
         if not space.endswith(("red", "atom")):
-            found[f"l1tex__t_sectors_pipe_lsu_mem_{space}.sum"] = total(execution.sectors, names)
+            found[f"l1tex__t_sectors_pipe_lsu_mem_{space}.sum"] = touched
     wide = np.array([bool({"64", "128"} & set(i.modifiers)) for i in execution.kernel.instructions])
     for kind, names in _SHARED.items():
+        # How many passes the hardware counts for atomics is not documented.
+        if kind == "op_atom" and total(execution.requests, names):
+            continue
         waves = f"l1tex__data_pipe_lsu_wavefronts_mem_shared_{kind}.sum"
         found[waves] = total(execution.wavefronts, names)
         # What the hardware's counter makes of conflicts of wide accesses is not settled.
@@ -144,7 +159,9 @@ def profile(execution: Execution, *, gpu: Gpu | None = None) -> KernelProfile:
             "thread_inst_executed": table(execution.threads),
             "thread_inst_executed_true": table(execution.predicated_on),
             "smsp__branch_targets_threads_divergent": table(execution.divergent, _TARGETED),
-            "memory_l2_theoretical_sectors_global": table(execution.sectors, _GLOBAL),
+            "memory_l2_theoretical_sectors_global": table(
+                execution.sectors - execution.generic_local_sectors, _GLOBAL
+            ),
             "memory_l1_tag_requests_global": table(execution.lines, _GLOBAL),
             "memory_l1_wavefronts_shared": table(execution.wavefronts, _ANY_SHARED),
             "memory_l1_wavefronts_shared_ideal": table(

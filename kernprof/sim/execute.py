@@ -19,14 +19,18 @@ from kernprof.errors import ShapeError, UsageError
 from kernprof.sim.check import ENDING, CheckReport, Extent, make_report
 from kernprof.sim.engine import CompiledKernel, compile_kernel
 from kernprof.sim.faults import fault_error
+from kernprof.sim.flow import stack_bytes
 from kernprof.sim.layout import (
     BANKS,
+    LOCAL_WINDOW,
     MAX_WARPS,
+    SHARED_WINDOW,
     WARP_SIZE,
     Allocation,
     Context,
     warp_bytes,
 )
+from kernprof.sim.notes import notes
 from kernprof.sim.program import Kernel, Program
 from kernprof.sim.recording import Trace, TraceBudget, record
 from kernprof.sim.shadow import Shadow
@@ -63,7 +67,7 @@ class Execution:
     predicated_on
         The same without lanes whose guard is false.
     requests
-        Memory requests: warp instructions with at least one lane on.
+        Memory requests: warp instructions with at least one lane on, once for each memory.
     sectors
         32-byte sectors that these touched in global or local memory.
     lines
@@ -74,6 +78,12 @@ class Execution:
         Those of them that bank conflicts add.
     divergent
         How often a branch sent lanes different ways.
+    generic_shared, generic_local
+        Those of ``requests`` that instructions with generic addresses, and asynchronous copies,
+        sent to shared and to local memory. One that goes to several memories makes a request in
+        each.
+    generic_local_sectors
+        Those of ``sectors`` that these touched in local memory.
     globals
         Content of the cubin's global variables afterwards, by name.
     notes
@@ -100,6 +110,9 @@ class Execution:
     wavefronts: np.ndarray
     conflicts: np.ndarray
     divergent: np.ndarray
+    generic_shared: np.ndarray
+    generic_local: np.ndarray
+    generic_local_sectors: np.ndarray
     globals: Mapping[str, bytes]
     notes: tuple[str, ...] = ()
     trace: Trace | None = None
@@ -314,8 +327,12 @@ def _memory(
     values = {
         **{f"grid.{n}": v for n, v in zip("xyz", grid, strict=True)},
         **{f"block.{n}": v for n, v in zip("xyz", block, strict=True)},
-        "stack": image.local_bytes,
+        "stack": stack_bytes(kernel),
         "descriptor": 0,
+        "shared.low": SHARED_WINDOW & 0xFFFFFFFF,
+        "shared.high": SHARED_WINDOW >> 32,
+        "local.low": LOCAL_WINDOW & 0xFFFFFFFF,
+        "local.high": LOCAL_WINDOW >> 32,
     }
     for offset, meaning in launch_constants(kernel.sm).items():
         if offset + 4 <= image.parameter_base:
@@ -386,7 +403,7 @@ class _Worker:
         warps = -(-(block[0] * block[1] * block[2]) // WARP_SIZE)
         assert warps <= MAX_WARPS
         stride = -(-warp_bytes(image.registers) // 64) * 64
-        local = -(-image.local_bytes // 16) * 16
+        local = -(-stack_bytes(compiled.kernel) // 16) * 16
         shared = image.shared_bytes + dynamic_shared
         self.counters = {
             name: np.zeros(size, np.int64)
@@ -400,6 +417,9 @@ class _Worker:
                 ("wavefronts", instructions),
                 ("conflicts", instructions),
                 ("divergent", instructions),
+                ("generic_shared", instructions),
+                ("generic_local", instructions),
+                ("generic_local_sectors", instructions),
             )
         }
         self.cache = np.zeros(instructions, np.uint32)
@@ -505,5 +525,9 @@ def _execution(
         wavefronts=total["wavefronts"],
         conflicts=total["conflicts"],
         divergent=total["divergent"],
+        generic_shared=total["generic_shared"],
+        generic_local=total["generic_local"],
+        generic_local_sectors=total["generic_local_sectors"],
         globals=variables,
+        notes=notes(kernel, executed),
     )

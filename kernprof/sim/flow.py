@@ -25,6 +25,7 @@ ENDING = frozenset(
         "BSYNC",
         "BREAK",
         "WARPSYNC",
+        "ENDCOLLECTIVE",
         "BAR",
         "YIELD",
         "NANOSLEEP",
@@ -36,6 +37,7 @@ ENDING = frozenset(
         "CAL",
     ]
 )
+DEFAULT_STACK_BYTES = 1024
 _TARGETED = frozenset(("BRA", "BSSY", "JMP", "SSY", "PBK", "PCNT", "PRET"))
 
 
@@ -69,6 +71,33 @@ def call_target(kernel: Kernel, instruction: Instruction) -> int:
     raise CubinError(f"{instruction.where(kernel.arch)}: calls a function outside of the kernel")
 
 
+def stack_bytes(kernel: Kernel) -> int:
+    """Bytes of local memory that each thread of a kernel has.
+
+    The compiler tells them unless functions call themselves: then a launch gets CUDA's default
+    stack (``cudaLimitStackSize``), and a deeper recursion goes out of bounds as it would there.
+    """
+    known = kernel.image.local_bytes
+    return max(known, DEFAULT_STACK_BYTES) if _is_recursive(kernel) else known
+
+
+def _is_recursive(kernel: Kernel) -> bool:
+    callees: dict[str, set[str]] = {}
+    for instruction in kernel.instructions:
+        if instruction.opcode in ("CALL", "CAL"):
+            try:
+                target = kernel.by_offset.get(call_target(kernel, instruction))
+            except CubinError:
+                continue
+            if target is not None:
+                callees.setdefault(instruction.function, set()).add(target.function)
+    reached = {name: set(direct) for name, direct in callees.items()}
+    for _ in callees:
+        for found in reached.values():
+            found |= {k for name in list(found) for k in callees.get(name, ())}
+    return any(name in found for name, found in reached.items())
+
+
 def blocks(kernel: Kernel) -> tuple[Block, ...]:
     """Split a kernel's text section into basic blocks in address order."""
     known = kernel.by_offset
@@ -77,7 +106,7 @@ def blocks(kernel: Kernel) -> tuple[Block, ...]:
     for targets in kernel.image.indirect_targets.values():
         starts.update(kernel.place(target) for target in targets)
     for instruction in kernel.instructions:
-        if instruction.opcode in _TARGETED:
+        if instruction.opcode in _TARGETED or "COLLECTIVE" in instruction.modifiers:
             target = target_of(instruction)
             if target is not None:
                 starts.add(kernel.place(target))

@@ -13,10 +13,16 @@ MAX_WARPS = 32  # 1024 threads a block on every architecture
 BANKS = 18
 CONVERGENCE_BARRIERS = 16
 STACK_DEPTH = 64
+BLOCK_BARRIERS = 16
 REGISTER_BYTES = 4 * WARP_SIZE
 SECTOR_BYTES = 32
 LINE_BYTES = 128
 SHARED_BANKS = 32
+# Generic addresses: where the windows of shared and local memory begin. The addresses are made up
+# like those of arrays; that a window is 16 MiB, aligned, is what compiled code relies on.
+WINDOW_BITS = 24
+SHARED_WINDOW = 0x7D00_0000_0000
+LOCAL_WINDOW = 0x7C00_0000_0000
 
 
 class FaultKind(IntEnum):
@@ -72,6 +78,9 @@ class Context(ctypes.Structure):
         ("wavefronts", ctypes.c_uint64),
         ("conflicts", ctypes.c_uint64),
         ("divergent", ctypes.c_uint64),
+        ("generic_shared", ctypes.c_uint64),
+        ("generic_local", ctypes.c_uint64),
+        ("generic_local_sectors", ctypes.c_uint64),
         ("shared", ctypes.c_uint64),
         ("shared_bytes", ctypes.c_uint64),
         ("local", ctypes.c_uint64),
@@ -92,6 +101,7 @@ class Context(ctypes.Structure):
         ("trace_table", ctypes.c_uint64),
         ("trace", ctypes.c_uint64),
         ("check", ctypes.c_uint64),
+        ("barrier_arrived", ctypes.c_uint32 * BLOCK_BARRIERS),
     )
 
 
@@ -103,17 +113,26 @@ class Warp(ctypes.Structure):
         ("tid_x", ctypes.c_uint32 * WARP_SIZE),
         ("tid_y", ctypes.c_uint32 * WARP_SIZE),
         ("tid_z", ctypes.c_uint32 * WARP_SIZE),
+        ("members", ctypes.c_uint32 * (CONVERGENCE_BARRIERS * WARP_SIZE)),
+        ("sync_masks", ctypes.c_uint32 * WARP_SIZE),
+        ("collect_pc", ctypes.c_uint32 * WARP_SIZE),
         ("predicates", ctypes.c_uint32 * 8),
         ("uniform_predicates", ctypes.c_uint32 * 8),
         ("uniform", ctypes.c_uint32 * 64),
-        ("members", ctypes.c_uint32 * CONVERGENCE_BARRIERS),
         ("waiting", ctypes.c_uint32 * CONVERGENCE_BARRIERS),
         ("live", ctypes.c_uint32),
         ("ready", ctypes.c_uint32),
         ("at_barrier", ctypes.c_uint32),
-        ("sync_mask", ctypes.c_uint32),
+        ("barrier_number", ctypes.c_uint32),
+        ("barrier_count", ctypes.c_uint32),
+        ("barrier_kind", ctypes.c_uint32),
+        ("barrier_true", ctypes.c_uint32),
+        ("barrier_result", ctypes.c_uint32),
         ("sync_waiting", ctypes.c_uint32),
+        ("collecting", ctypes.c_uint32),
+        ("inside", ctypes.c_uint32),
         ("state", ctypes.c_uint32),
+        ("issued", ctypes.c_uint64),
         ("carry", ctypes.c_uint32),
         ("zero", ctypes.c_uint32),
         ("depth", ctypes.c_uint32),
@@ -123,7 +142,7 @@ class Warp(ctypes.Structure):
     )
 
 
-REGISTERS = 2048
+REGISTERS = 4352
 assert ctypes.sizeof(Warp) <= REGISTERS
 
 

@@ -17,6 +17,7 @@ from kernprof.sim.irkit import I1, I32, I64, PTR, Kit, Value, mangled, vector
 from kernprof.sim.layout import (
     SHARED_BANKS,
     WARP_SIZE,
+    WINDOW_BITS,
     Allocation,
     Context,
     offset_of,
@@ -25,7 +26,7 @@ from kernprof.sim.layout import (
 FULL = 0xFFFFFFFF
 LANES32 = vector(I32, WARP_SIZE)
 LANES64 = vector(I64, WARP_SIZE)
-GLOBAL, SHARED, LOCAL = "global", "shared", "local"
+GLOBAL, SHARED, LOCAL, GENERIC = "global", "shared", "local", "generic"
 ALLOCATION_BYTES = 32
 _VECTOR_ALIGN = 64
 
@@ -103,13 +104,13 @@ class Helpers:
         kit.ir.ret(kit.load(I32, found).raw)
         return made
 
-    def passes(self, size: int, *, store: bool) -> ir.Function:
+    def passes(self, size: int, *, merges: bool) -> ir.Function:
         """``passes(<32 x i32> address, i32 mask) -> i32``: shared-memory wavefronts.
 
         The number of groups with a lane on, which is the count without conflicts, is in the upper
-        16 bits. Wide loads whose neighbours share data take half as many (see ``_merge``).
+        16 bits. Wide loads whose neighbours share data take half as many (``merges``; ``_merge``).
         """
-        made, fresh = self.function(f"passes{size}{'s' if store else ''}", I32, [LANES32, I32])
+        made, fresh = self.function(f"passes{size}{'m' if merges else ''}", I32, [LANES32, I32])
         if not fresh:
             return made
         kit = Kit(self.module, made)
@@ -123,7 +124,7 @@ class Helpers:
         low = lanes.where(word, kit.const(LANES32, FULL))
         high = lanes.where(word, kit.const(LANES32, 0))
         slow = self._conflicts(size)
-        if groups > 1 and not store:
+        if groups > 1 and merges:
             self._merge(kit, word, mask, groups, size)
         for group in range(groups):
             members = kit.i32(((1 << width) - 1) << (group * width)) & mask
@@ -219,6 +220,11 @@ class Helpers:
 def pointer(kit: Kit, context: Value, field: str, index: int = 0) -> Value:
     """Load a pointer field of the context."""
     return kit.load(PTR, context, offset_of(Context, field, index), align=8)
+
+
+def in_window(address: Value, window: int) -> Value:
+    """Tell which of the lanes' generic addresses are in a window."""
+    return (address >> WINDOW_BITS).eq(window >> WINDOW_BITS)
 
 
 def distinct_pieces(helpers: Helpers, kit: Kit, address: Value, mask: Value, size: int) -> Value:

@@ -105,6 +105,7 @@ _ADDRESS = re.compile(r"^(?:desc\[([^\]]*)\])?\[([^\]]*)\]$")
 _RELOCATED = re.compile(r"^\d+@(lo|hi)\(.*\)$")
 _SPECIAL = re.compile(r"^(SR_[A-Z0-9_.]+|SRZ|B\d+|SB\d+|PR|CC(?:\.[A-Z]+)?|\{[0-9,]*\})$")
 _MISSING_COMMA = re.compile(r"^(U?[RP](?:\d+|Z|T)[.A-Za-z0-9_]*?)((?:desc\[[^\]]*\])?\[.*)$")
+_TWO_ADDRESSES = re.compile(r"^(\[[^\]]*\])((?:desc\[[^\]]*\])?\[.*)$")
 
 
 def split_operands(text: str) -> list[str]:
@@ -123,7 +124,7 @@ def split_operands(text: str) -> list[str]:
         parts.append(text[start:].strip())
     split: list[str] = []
     for part in parts:
-        fused = _MISSING_COMMA.match(part)
+        fused = _MISSING_COMMA.match(part) or _TWO_ADDRESSES.match(part)
         split.extend(fused.groups() if fused else (part,))
     return split
 

@@ -8,15 +8,33 @@ from types import MappingProxyType
 from llvmlite import ir
 
 from kernprof.sim.access import access
-from kernprof.sim.atomics import OPERATIONS, atomic
+from kernprof.sim.async_copy import copy_to_shared
+from kernprof.sim.atomics import COMPARING, OPERATIONS, WIDE, atomic
 from kernprof.sim.irkit import I32, I64, PTR, Value, vector
-from kernprof.sim.layout import WARP_SIZE, Context, FaultKind, offset_of
-from kernprof.sim.memory import GLOBAL, LANES32, LANES64, LOCAL, SHARED, each_lane
-from kernprof.sim.operands import RZ, URZ, Address, Constant, Register
+from kernprof.sim.layout import (
+    LOCAL_WINDOW,
+    SHARED_WINDOW,
+    WARP_SIZE,
+    Context,
+    FaultKind,
+    offset_of,
+)
+from kernprof.sim.memory import (
+    GENERIC,
+    GLOBAL,
+    LANES32,
+    LANES64,
+    LOCAL,
+    SHARED,
+    each_lane,
+    in_window,
+)
+from kernprof.sim.operands import RZ, URZ, Address, Constant, Predicate, Register
 from kernprof.sim.ops_integer import Semantics
 from kernprof.sim.site import Refused, Site, check_launch_constant
 
 _SIZES = {"U8": 1, "S8": 1, "U16": 2, "S16": 2, "32": 4, "64": 8, "128": 16}
+_ATOMIC_KINDS = ("F32", "S32", "U32", "32", "64", "S64", "U64", "F64", "F16x2")
 # Caching and ordering marks: they steer caches, not values.
 _HINTS = (
     "CONSTANT", "CI", "STRONG", "WEAK", "GPU", "SYS", "SM", "CTA", "EF", "EL", "LU", "EU", "NA",
@@ -58,11 +76,17 @@ def address32(site: Site, address: Address) -> Value:
 
 
 def _address(site: Site, space: str, operand: Address) -> Value:
-    if space == GLOBAL:
+    if space in (GLOBAL, GENERIC):
         if not site.modifiers.take("E"):
             raise Refused("a 32-bit global address")
         return address64(site, operand)
     return address32(site, operand)
+
+
+def _window_hint(site: Site, space: str) -> None:
+    """Pascal's LD and ST name a predicate that tells global addresses: the address does too."""
+    if space == GENERIC and site.kernel.sm < 70 and site.operands:
+        site.next_predicate()
 
 
 def _index(site: Site) -> Value:
@@ -78,10 +102,11 @@ def loader(space: str) -> Semantics:
         kind = mods.one_of(tuple(_SIZES), "32")
         target = site.next_register()
         address = _address(site, space, site.next_address())
+        _window_hint(site, space)
         size = _SIZES[kind]
         helper = access(site.helpers, space, size, store=False, signed=kind[0] == "S")
         data = data_slot(site)
-        if size < 4 or site.helpers.checked:
+        if size < 4 or site.helpers.checked or space == GENERIC:
             # Lanes that are off, or go wrong in a checked run, are never written: the slot must
             # hold something defined.
             for word in range(max(1, size // 4)):
@@ -104,6 +129,7 @@ def storer(space: str) -> Semantics:
         kind = mods.one_of(tuple(_SIZES), "32")
         address = _address(site, space, site.next_address())
         source = site.next_register()
+        _window_hint(site, space)
         size = _SIZES[kind]
         helper = access(site.helpers, space, size, store=True)
         data = data_slot(site)
@@ -112,6 +138,23 @@ def storer(space: str) -> Semantics:
         site.helpers.call(site.kit, helper, site.context, _index(site), address, site.on, data)
 
     return store
+
+
+def copy_async(site: Site) -> None:
+    """LDGSTS: global to shared memory; a predicate operand tells lanes that copy and not clear."""
+    mods = site.modifiers
+    mods.drop(_HINTS)
+    mods.drop(("BYPASS", "ACCESS"))
+    fills = mods.take("ZFILL")
+    size = _SIZES[mods.one_of(("32", "64", "128"), "32")]
+    near = address32(site, site.next_address())
+    far = _address(site, GLOBAL, site.next_address())
+    whole = site.optional_predicate()
+    if whole is not None and not fills:
+        raise Refused("an asynchronous copy with a predicate that does not clear")
+    copied = site.mask(whole) if whole is not None else site.on
+    helper = copy_to_shared(site.helpers, size, fills=fills)
+    site.helpers.call(site.kit, helper, site.context, _index(site), near, far, site.on, copied)
 
 
 def data_slot(site: Site) -> Value:
@@ -192,33 +235,44 @@ def _atomic(space: str, *, result: bool) -> Semantics:
         mods = site.modifiers
         mods.drop(_HINTS)
         mods.drop(("RN",))
+        mods.drop(("SPIN",))
         ftz = mods.take("FTZ")
+        counting = mods.take("POPC")
         name = mods.one_of(OPERATIONS)
-        kind = mods.one_of(("F32", "S32", "U32", "64", "S64", "F64"), "U32")
+        kind = mods.one_of(_ATOMIC_KINDS, "U32")
         out = None
         target = None
         if result:
             out = site.optional_predicate()
-            if out is not None and not out.is_true:
-                raise Refused("an atomic with a predicate result")
             target = site.next_register()
         address = _address(site, space, site.next_address())
-        operands = [site.next_register() for _ in range(2 if name == "CAS" else 1)]
-        wide = kind in ("64", "S64", "F64")
+        if counting:
+            # Adds the number of lanes that are on to a word: one for each.
+            if name != "INC" or kind != "32" or target is None or not target.is_zero:
+                raise Refused("this form of an atomic count is not known")
+            name, values = "ADD", [site.kit.const(LANES32, 1)]
+        else:
+            operands = [site.next_register() for _ in range(1 + (name in COMPARING))]
+            read = site.int64 if kind in WIDE else site.int32
+            values = [read(o) for o in operands]
+        lanes = site.on
+        if out is not None and not out.is_true:
+            native = name in ("EXCH", "CAS") or kind in ("U32", "S32", "32")
+            lanes = _supported(site, space, out, address, native=native)
+        element = vector(I64 if kind in WIDE else I32, WARP_SIZE)
+        second = values[1] if len(values) == 2 else site.kit.zero(element)
         helper = atomic(site.helpers, space, name, kind, ftz=ftz)
         data = data_slot(site)
-        read = site.int64 if wide else site.int32
-        values = [read(o) for o in operands]
-        if name == "CAS" and len(operands) != 2:
-            raise Refused("a compare-and-swap with one operand")
-        element = vector(I64 if wide else I32, WARP_SIZE)
-        second = values[1] if len(values) == 2 else site.kit.zero(element)
+        if space == GENERIC:
+            # A lane's result comes from the memory that it went to; the others' must be defined.
+            for word in range(2 if kind in WIDE else 1):
+                site.kit.store(site.kit.const(LANES32, 0), data, 128 * word, align=64)
         site.helpers.call(
-            site.kit, helper, site.context, _index(site), address, site.on, values[0], second, data
+            site.kit, helper, site.context, _index(site), address, lanes, values[0], second, data
         )
         if target is not None and not target.is_zero:
             old = site.kit.load(element, data, align=64)
-            if wide:
+            if kind in WIDE:
                 site.write64(target, old)
             else:
                 site.write(target, old)
@@ -226,22 +280,55 @@ def _atomic(space: str, *, result: bool) -> Semantics:
     return run
 
 
+def _supported(site: Site, space: str, out: Predicate, address: Value, *, native: bool) -> Value:
+    """Write a generic atomic's predicate and return the lanes that it is done for.
+
+    Shared memory lacks some operations: sums of floats, and those of 64 bits but exchange and
+    compare-and-swap. Where the predicate is false compiled code goes on with compare-and-swap in
+    shared, with plain accesses in local memory.
+    """
+    if space != GENERIC:
+        raise Refused("an atomic with a predicate result")
+    done = ~in_window(address, LOCAL_WINDOW)
+    if not native:
+        done = done & ~in_window(address, SHARED_WINDOW)
+    site.write_condition(out, done)
+    return site.on & done.mask_bits()
+
+
+def query_space(site: Site) -> None:
+    """QSPC: whether a generic address is in shared (S), local (L) or global (G) memory.
+
+    D is shared memory of the cluster, which without clusters is that of the block alone.
+    """
+    which = site.modifiers.one_of(("S", "L", "G", "D"))
+    out = site.next_predicate()
+    if not site.next_register().is_zero:
+        raise Refused("a query of a space with a register result")
+    address = _address(site, GENERIC, site.next_address())
+    shared, local = in_window(address, SHARED_WINDOW), in_window(address, LOCAL_WINDOW)
+    found = {"S": shared, "D": shared, "L": local, "G": ~shared & ~local}[which]
+    site.write_condition(out, found)
+
+
 MEMORY: Mapping[str, Semantics] = MappingProxyType(
     {
         "LDG": loader(GLOBAL),
-        "LD": loader(GLOBAL),
+        "LD": loader(GENERIC),
         "STG": storer(GLOBAL),
-        "ST": storer(GLOBAL),
+        "ST": storer(GENERIC),
         "LDS": loader(SHARED),
         "STS": storer(SHARED),
         "LDL": loader(LOCAL),
         "STL": storer(LOCAL),
+        "LDGSTS": copy_async,
         "LDC": load_constant,
         "ULDC": load_constant,
         "RED": _atomic(GLOBAL, result=False),
         "REDG": _atomic(GLOBAL, result=False),
-        "ATOM": _atomic(GLOBAL, result=True),
+        "ATOM": _atomic(GENERIC, result=True),
         "ATOMG": _atomic(GLOBAL, result=True),
         "ATOMS": _atomic(SHARED, result=True),
+        "QSPC": query_space,
     }
 )

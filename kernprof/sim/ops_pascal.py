@@ -13,8 +13,8 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from kernprof.sim.irkit import F32, F64, I8, I16, I32, I64, Value
-from kernprof.sim.layout import Warp, offset_of
-from kernprof.sim.memory import FULL
+from kernprof.sim.layout import LOCAL_WINDOW, SHARED_WINDOW, Warp, offset_of
+from kernprof.sim.memory import FULL, in_window
 from kernprof.sim.operands import Constant, Immediate, Operand, Predicate, Register
 from kernprof.sim.ops_float import (
     FLOAT,
@@ -222,11 +222,21 @@ def multiply16(site: Site) -> None:
 
 
 def scaled_add(site: Site) -> None:
-    """LEA, ISCADD, ISCADD32I: (a << s) + b; LEA.HI takes the upper word of the shifted pair."""
+    """LEA, ISCADD, ISCADD32I: (a << s) + b; LEA.HI takes the upper word of the shifted pair.
+
+    A predicate result tells whether the address that LEA and LEA.HI.X make is one of global memory:
+    compiled code goes to shared memory where it is not.
+    """
     mods = site.modifiers
     high, with_carry = mods.take("HI"), mods.take("X")
+    out = site.optional_predicate()
     target, sets = _target(site)
     a, b = site.next(), site.next()
+    if len(site.operands) == high:
+        # The form without an amount, which makes generic addresses.
+        site.operands.append(Immediate("0x0", 0, None))
+    elif out is not None:
+        raise Refused("a shifted sum with a predicate result")
     if high:
         if isinstance(a, (Register, Constant)) and (a.negate or a.invert or a.absolute):
             raise Refused("a marked operand of a high part")
@@ -241,6 +251,12 @@ def scaled_add(site: Site) -> None:
     total = shifted.zext(I64) + addend(site, b)
     if with_carry:
         total = total + _carry_in(site)
+    if out is not None:
+        if not (high and with_carry):
+            raise Refused("a sum with a predicate result")
+        address = site.raw(a).zext(I64) | total << 32
+        inside = in_window(address, SHARED_WINDOW) | in_window(address, LOCAL_WINDOW)
+        site.write_condition(out, ~inside)
     _finish_sum(site, target, total, sets=sets)
 
 

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from kernprof.sim.checking import CheckedHelpers, meet
 from kernprof.sim.irkit import I32, I64, Value
-from kernprof.sim.layout import WARP_SIZE, Context, Warp, offset_of
+from kernprof.sim.layout import SHARED_WINDOW, WARP_SIZE, Context, Warp, offset_of
 from kernprof.sim.memory import FULL, LANES32, each_lane
 from kernprof.sim.operands import Immediate, Register
 from kernprof.sim.ops_integer import Semantics
@@ -27,12 +27,30 @@ def special(site: Site) -> None:
         if site.instruction.opcode == "CS2R" and not narrow:
             site.write(target, site.kit.zero(LANES32), 1)
         return
+    if name.startswith(("SR_CLOCK", "SR_GLOBALTIMER")):
+        pair = site.instruction.opcode == "CS2R" and not narrow and site.kernel.sm >= 70
+        _clock(site, target, name, pair=pair or wide)
+        return
     if wide or site.instruction.opcode == "CS2R":
-        raise Refused(f"{name} depends on time, which a functional run does not have")
+        raise Refused(f"special register {name} is not known as a pair")
     value = _special(site, name)
     if target.uniform:
         value = value.at(site.kit.cttz(site.on) & (WARP_SIZE - 1))
     site.write(target, value)
+
+
+def _clock(site: Site, target: Register, name: str, *, pair: bool) -> None:
+    """Read the number of instructions that the warp has issued: a functional run has no cycles."""
+    known = ("SR_CLOCKLO", "SR_CLOCKHI", "SR_GLOBALTIMERLO", "SR_GLOBALTIMERHI")
+    if name not in known or (pair and name.endswith("HI")):
+        raise Refused(f"special register {name} is not known")
+    issued = site.kit.load(I64, site.warp, offset_of(Warp, "issued"), align=8)
+    issued = issued - (site.behind + 1)
+    words = [issued.trunc(I32), (issued >> 32).trunc(I32)]
+    if not pair:
+        words = [words[name.endswith("HI")]]
+    for number, word in enumerate(words):
+        site.write(target, word if target.uniform else word.splat(WARP_SIZE), number)
 
 
 def _special(site: Site, name: str) -> Value:
@@ -45,6 +63,8 @@ def _special(site: Site, name: str) -> Value:
     if name == "SR_CgaCtaId":
         # A launch without clusters: every block is the first of its own.
         return kit.zero(LANES32)
+    if name == "SR_SWINHI":
+        return kit.const(LANES32, SHARED_WINDOW >> 32)
     if name == "SR_LANEID":
         return kit.sequence(_LANES)
     masks = {
@@ -210,10 +230,29 @@ def reduce_warp(site: Site) -> None:
 
 
 def to_uniform(site: Site) -> None:
-    """R2UR: the value of the first lane that is on."""
+    """R2UR: the value of the first lane that is on.
+
+    A predicate result tells that lanes hold different values; compiled code then doesn't treat a
+    mask of lanes as that of all.
+    """
+    out = site.optional_predicate()
     target = site.next_register()
     source = site.int32(site.next())
-    site.write(target, source.at(site.kit.cttz(site.on) & (WARP_SIZE - 1)))
+    if out is not None:
+        if not target.is_zero or out.uniform:
+            raise Refused("R2UR with a register and a predicate")
+        first = source.at(site.kit.cttz(site.on) & (WARP_SIZE - 1))
+        differs = (source.ne(first.splat(WARP_SIZE)).mask_bits() & site.on).ne(0)
+        site.write_condition(out, differs.splat(WARP_SIZE))
+        return
+    value = source.at(site.kit.cttz(site.on) & (WARP_SIZE - 1))
+    if site.guarded and site.guard_bit is None and target.uniform and not target.is_zero:
+        # Under a guard of the lanes: nothing happens where no lane is on.
+        at = offset_of(Warp, "uniform", target.index)
+        old = site.kit.load(I32, site.warp, at)
+        site.kit.store(site.on.ne(0).where(value, old), site.warp, at)
+        return
+    site.write(target, value)
 
 
 def no_effect(site: Site) -> None:
@@ -243,6 +282,7 @@ WARP: Mapping[str, Semantics] = MappingProxyType(
         "NOP": no_operation,
         "MEMBAR": no_effect,
         "ERRBAR": no_effect,
+        "CGAERRBAR": no_effect,
         "CCTL": no_effect,
         "DEPBAR": no_effect,
         "LDGDEPBAR": no_effect,

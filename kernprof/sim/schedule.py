@@ -9,7 +9,14 @@ from __future__ import annotations
 
 from llvmlite import ir
 
-from kernprof.sim.checking import CheckedHelpers, enter_block, look_at_barrier, next_epoch
+from kernprof.sim.block_barrier import (
+    AT_BARRIER,
+    DONE,
+    RUNNABLE,
+    clear_arrivals,
+    open_barriers,
+)
+from kernprof.sim.checking import CheckedHelpers, enter_block
 from kernprof.sim.irkit import I8, I32, I64, PTR, Kit, Value
 from kernprof.sim.layout import (
     WARP_SIZE,
@@ -24,7 +31,6 @@ from kernprof.sim.tracing import point_at_warp
 
 FUEL_SLICE = 1 << 16
 MAX_SLICES = 1 << 17
-_RUNNABLE, _AT_BARRIER, _DONE = 0, 1, 2
 
 
 def add_runner(module: ir.Module, helpers: Helpers, step: ir.Function, entry: int) -> None:
@@ -68,6 +74,7 @@ class _Runner:
         local = self._context("local_bytes") * WARP_SIZE * warp_count
         self._clear(self._context("local", kind=PTR), local)
         self._clear(warps, stride * warp_count)
+        clear_arrivals(kit, self.context)
         if isinstance(self.helpers, CheckedHelpers):
             enter_block(kit, self.context, local, warp_count)
         block_x = self._context("block_size", 0, I32)
@@ -108,16 +115,18 @@ class _Runner:
             with kit.count(warp_count) as index:
                 warp = kit.address(warps, index * stride)
                 state = offset_of(Warp, "state")
-                with kit.when(kit.load(I32, warp, state).eq(_RUNNABLE)):
+                with kit.when(kit.load(I32, warp, state).eq(RUNNABLE)):
                     self._step(warp, index, slices)
                 now = kit.load(I32, warp, state)
-                kit.store(kit.load(I32, runnable) + now.eq(_RUNNABLE).zext(I32), runnable)
-                kit.store(kit.load(I32, waiting) + now.eq(_AT_BARRIER).zext(I32), waiting)
+                kit.store(kit.load(I32, runnable) + now.eq(RUNNABLE).zext(I32), runnable)
+                kit.store(kit.load(I32, waiting) + now.eq(AT_BARRIER).zext(I32), waiting)
             nobody = kit.load(I32, runnable).eq(0)
             kit.store((~nobody).zext(I32), again)
-            with kit.when(nobody & kit.load(I32, waiting).ne(0)):
+            with kit.when(kit.load(I32, waiting).ne(0)):
                 kit.store(kit.i32(1), again)
-                self._open_barrier(warps, stride, warp_count)
+                opened = open_barriers(kit, self.helpers, self.context, warps, stride, warp_count)
+                with kit.when(opened.eq(0) & nobody, likely=False):
+                    self._stop_waiting(warps, stride, warp_count)
 
     def _step(self, warp: Value, index: Value, slices: Value) -> None:
         kit = self.kit
@@ -136,8 +145,17 @@ class _Runner:
                 self._stop(FaultKind.FUEL, warp)
         exited = result.eq(StepResult.EXITED)
         at_barrier = result.eq(StepResult.BARRIER)
-        state = exited.where(kit.i32(_DONE), at_barrier.zext(I32) * _AT_BARRIER)
+        state = exited.where(kit.i32(DONE), at_barrier.zext(I32) * AT_BARRIER)
         kit.store(state, warp, offset_of(Warp, "state"))
+
+    def _stop_waiting(self, warps: Value, stride: Value, warp_count: Value) -> None:
+        """Fault: the first warp that waits at a barrier which can't open any more."""
+        kit = self.kit
+        with kit.count(warp_count) as index:
+            warp = kit.address(warps, index * stride)
+            with kit.when(kit.load(I32, warp, offset_of(Warp, "state")).eq(AT_BARRIER)):
+                kit.store(index.trunc(I32), self.context, offset_of(Context, "current_warp"))
+                self._stop(FaultKind.DEADLOCK, warp)
 
     def _stop(self, kind: FaultKind, warp: Value) -> None:
         kit = self.kit
@@ -153,17 +171,3 @@ class _Runner:
             place.zext(I64),
         )
         kit.ir.ret(kit.i32(1).raw)
-
-    def _open_barrier(self, warps: Value, stride: Value, warp_count: Value) -> None:
-        kit = self.kit
-        if isinstance(self.helpers, CheckedHelpers):
-            look_at_barrier(kit, self.helpers, self.context, warps, stride, warp_count)
-            next_epoch(kit, self.context)
-        with kit.count(warp_count) as index:
-            warp = kit.address(warps, index * stride)
-            state = offset_of(Warp, "state")
-            with kit.when(kit.load(I32, warp, state).eq(_AT_BARRIER)):
-                lanes = kit.load(I32, warp, offset_of(Warp, "at_barrier"))
-                kit.store(lanes, warp, offset_of(Warp, "ready"))
-                kit.store(kit.i32(0), warp, offset_of(Warp, "at_barrier"))
-                kit.store(kit.i32(_RUNNABLE), warp, state)

@@ -82,6 +82,8 @@ class Site:
         Pointers to :class:`~kernprof.sim.layout.Context` and :class:`~kernprof.sim.layout.Warp`.
     active
         Mask of the lanes that execute together, as i32.
+    behind
+        Instructions behind this one in its basic block.
     """
 
     def __init__(
@@ -101,6 +103,7 @@ class Site:
         self.context = context
         self.warp = warp
         self.active = active
+        self.behind = 0
         self.uniform = is_uniform(instruction)
         self.lanes = 1 if self.uniform else WARP_SIZE
         self.modifiers = Modifiers(instruction.modifiers)
@@ -398,16 +401,18 @@ def check_launch_constant(kernel: Kernel, bank: int, offset: int) -> None:
 def launch_constants(sm: int) -> dict[int, str]:
     """Meaning of the known words at the start of constant bank 0, by byte offset.
 
-    Found by compiling kernels that read blockDim, gridDim and their stack; checked for each
-    architecture by the tests.
+    Found by compiling kernels that read blockDim, gridDim, their stack, and generic addresses of
+    shared and local memory (windows); checked for each architecture by the tests.
     """
     if sm < 70:
         names = {0x8: "block.x", 0xC: "block.y", 0x10: "block.z", 0x14: "grid.x", 0x18: "grid.y"}
+        names |= {0x0: "shared.low", 0x100: "shared.high", 0x4: "local.low", 0x104: "local.high"}
         return names | {0x1C: "grid.z", 0x20: "stack"}
     names = {0x0: "block.x", 0x4: "block.y", 0x8: "block.z", 0xC: "grid.x", 0x10: "grid.y"}
-    names |= {0x14: "grid.z", 0x28: "stack"}
+    names |= {0x14: "grid.z", 0x28: "stack", 0x20: "local.low", 0x24: "local.high"}
     if sm >= 90:
         return names | {0x208: "descriptor", 0x20C: "descriptor"}
+    names |= {0x18: "shared.low", 0x1C: "shared.high"}
     if sm >= 80:
         return names | {0x118: "descriptor", 0x11C: "descriptor"}
     return names

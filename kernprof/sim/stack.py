@@ -12,11 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from enum import IntEnum
+from functools import partial
 from types import MappingProxyType
 
 from llvmlite import ir
 
 from kernprof.errors import CubinError
+from kernprof.sim.block_barrier import barrier_result, block_barrier
 from kernprof.sim.flow import call_target
 from kernprof.sim.irkit import I32, I64, Value
 from kernprof.sim.layout import STACK_DEPTH, WARP_SIZE, StepResult, Warp, offset_of
@@ -63,11 +65,11 @@ class StackTranslator(Translator):
         """Go on where the lanes that are on stand, or return."""
         kit = self.kit
         kit.at_end(self.schedule)
-        ready = self._get("ready")
+        ready = self.get("ready")
         with kit.when(ready.eq(0)):
-            with kit.when(self._get("at_barrier").ne(0)):
+            with kit.when(self.get("at_barrier").ne(0)):
                 self._return(StepResult.BARRIER)
-            with kit.when(self._get("live").eq(0)):
+            with kit.when(self.get("live").eq(0)):
                 self._return(StepResult.EXITED)
             self._return(StepResult.BLOCKED)
         kit.store(ready, self.group)
@@ -78,18 +80,18 @@ class StackTranslator(Translator):
         """Let the lanes of the topmost token go on; drop tokens without lanes."""
         kit = self.kit
         kit.at_end(self.unwind)
-        depth = self._get("depth")
+        depth = self.get("depth")
         with kit.when(depth.eq(0)):
-            self._set("ready", kit.i32(0))
+            self.set("ready", kit.i32(0))
             kit.jump(self.schedule)
         top = depth - 1
-        self._set("depth", top)
-        lanes = self._token("token_lanes", top) & self._get("live")
+        self.set("depth", top)
+        lanes = self._token("token_lanes", top) & self.get("live")
         some = kit.block("token_with_lanes")
         kit.branch(lanes.eq(0), self.unwind, some)
         kit.at_end(some)
-        self._set("ready", lanes)
-        self._park(lanes, self._token("token_place", top).splat(WARP_SIZE))
+        self.set("ready", lanes)
+        self.park(lanes, self._token("token_place", top).splat(WARP_SIZE))
         kit.jump(self.schedule)
 
     # Tokens -----------------------------------------------------------------------------------
@@ -104,9 +106,9 @@ class StackTranslator(Translator):
         self, instruction: Instruction, kind: Token, place: int | Value, lanes: Value
     ) -> None:
         kit = self.kit
-        depth = self._get("depth")
+        depth = self.get("depth")
         with kit.when(depth.uge(STACK_DEPTH), likely=False):
-            self._refuse(instruction, lanes, f"more than {STACK_DEPTH} nested tokens")
+            self.refuse(instruction, lanes, f"more than {STACK_DEPTH} nested tokens")
         where = kit.i32(place) if isinstance(place, int) else place
         for field, value in (
             ("token_kind", kit.i32(kind)),
@@ -114,13 +116,13 @@ class StackTranslator(Translator):
             ("token_lanes", lanes),
         ):
             kit.store(value, self.warp, self._token_at(field, depth))
-        self._set("depth", depth + 1)
+        self.set("depth", depth + 1)
 
     def _leave(self, kind: Token, lanes: Value) -> None:
         """Take lanes out of the tokens above the topmost one of a kind."""
         kit = self.kit
         left, here = kit.slot(I32), kit.slot(I32)
-        kit.store(self._get("depth"), left)
+        kit.store(self.get("depth"), left)
         with kit.loop(lambda: kit.load(I32, left).ne(0)):
             number = kit.load(I32, left) - 1
             kit.store(number, here)
@@ -138,16 +140,17 @@ class StackTranslator(Translator):
         kit.branch(rest.eq(0), self.unwind, more)
         kit.at_end(more)
         kit.store(rest, self.group)
-        self._set("ready", rest)
-        self._go(after)
+        self.set("ready", rest)
+        self.go(after)
 
     # Instructions -----------------------------------------------------------------------------
 
     def _own(self) -> Mapping[str, Callable[[Instruction, Value], None]]:
-        return dict.fromkeys(_PUSHES, self._push_token)
+        pushes = dict.fromkeys(_PUSHES, self._push_token)
+        return {**pushes, "B2R": partial(barrier_result, self)}
 
     def _push_token(self, instruction: Instruction, active: Value) -> None:
-        site = self._site(instruction, active)
+        site = self.site(instruction, active)
         target = target_of(instruction)
         if target is None or site.guarded:
             raise Refused("this form of a token is not known")
@@ -162,7 +165,7 @@ class StackTranslator(Translator):
             "BRX": self._indirect,
             "CAL": self._call,
             "EXIT": self._exit,
-            "BAR": self._guarded_barrier,
+            "BAR": self._barrier,
             "SYNC": lambda site, after: self._wait(site, Token.SYNC, after),
             "BRK": lambda site, after: self._wait(site, Token.BREAK, after),
             "CONT": lambda site, after: self._wait(site, Token.CONTINUE, after),
@@ -177,7 +180,7 @@ class StackTranslator(Translator):
         none, some = kit.block("nobody_waits"), kit.block("some_wait")
         kit.branch(lanes.eq(0), none, some)
         kit.at_end(none)
-        self._go(after)
+        self.go(after)
         kit.at_end(some)
         self._leave(kind, lanes)
         self._continue_with(site.active & ~lanes, after)
@@ -201,9 +204,9 @@ class StackTranslator(Translator):
     def _diverge(self, site: Site, taken: Value, target: int, after: int) -> None:
         stay = site.active & ~taken
         self._push(site.instruction, Token.DIVERGED, target, taken)
-        self._set("ready", stay)
+        self.set("ready", stay)
         self.kit.store(stay, self.group)
-        self._go(after)
+        self.go(after)
 
     def _spend(self, site: Site, taken: Value, target: int, after: int) -> None:
         kit = self.kit
@@ -245,21 +248,11 @@ class StackTranslator(Translator):
             self._push(site.instruction, Token.DIVERGED, one, group)
         kit.jump(self.unwind)
 
-    def _guarded_barrier(self, site: Site, after: int) -> None:
-        """BAR under a guard: the whole warp waits, or goes on."""
-        if not site.guarded:
-            self._block_barrier(site, after)
-            return
-        kit = self.kit
-        none, some = kit.block("no_lane_at_barrier"), kit.block("lanes_at_barrier")
-        kit.branch(site.on.eq(0), none, some)
-        kit.at_end(none)
-        self._go(after)
-        kit.at_end(some)
-        with kit.when(site.on.ne(site.active), likely=False):
-            self._refuse(site.instruction, site.active, "a barrier for some lanes of a warp")
-        site.guarded = False
-        self._block_barrier(site, after)
+    def _barrier(self, site: Site, after: int) -> None:
+        """BAR; under a guard the whole warp waits, or goes on."""
+        with self.kit.when(site.on.ne(0) & site.on.ne(site.active), likely=False):
+            self.refuse(site.instruction, site.active, "a barrier for some lanes of a warp")
+        block_barrier(self, site, after)
 
     def _call(self, site: Site, after: int) -> None:
         site.modifiers.drop(("NOINC",))
@@ -279,5 +272,5 @@ class StackTranslator(Translator):
         site.modifiers.finish()
         leaving = site.on & self._condition(site)
         site.finish()
-        self._set("live", self._get("live") & ~leaving)
+        self.set("live", self.get("live") & ~leaving)
         self._continue_with(site.active & ~leaving, after)

@@ -76,7 +76,7 @@ def note_lines(
         load = kit.i32(0)
         if kind is Access.GLOBAL:
             low = address.trunc(I32)
-            load = helpers.call(kit, helpers.passes(size, store=store), low, mask)
+            load = helpers.call(kit, helpers.passes(size, merges=not store), low, mask)
         elif kind is Access.ATOMIC:
             busiest = helpers.call(kit, _busiest(helpers), address >> 5, mask)
             load = busiest | (kit.popcount(mask) << 16)

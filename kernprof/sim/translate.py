@@ -7,23 +7,34 @@ waits; then the function picks the next group that is ready, or returns.
 
 Divergence follows the convergence barriers of Volta and newer (public descriptions: Mesa's NAK;
 "Control Flow Management in Modern GPUs", arXiv 2407.02944): BSSY notes the lanes that take part,
-BSYNC holds lanes until all of these that still live have come, BREAK and EXIT take lanes off.
+BSYNC holds lanes until all of these that still live have come, BREAK and EXIT take lanes off
+(:mod:`kernprof.sim.convergence`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 
 from llvmlite import ir
 
 from kernprof.errors import CubinError
-from kernprof.sim.checking import CheckedHelpers, meet
+from kernprof.sim.block_barrier import barrier_result, block_barrier, only_whole_block
+from kernprof.sim.convergence import (
+    arm,
+    end_collective,
+    leave,
+    move,
+    release_after_exit,
+    same_collective,
+    synchronise,
+    warp_sync,
+)
 from kernprof.sim.flow import ENDING, Block, blocks, call_target
 from kernprof.sim.irkit import I32, I64, PTR, Kit, Value
 from kernprof.sim.layout import (
-    CONVERGENCE_BARRIERS,
     WARP_SIZE,
     Context,
     FaultKind,
@@ -32,20 +43,22 @@ from kernprof.sim.layout import (
     offset_of,
 )
 from kernprof.sim.memory import FULL, LANES32, Helpers
-from kernprof.sim.operands import Immediate, Predicate, Register, Special
+from kernprof.sim.notes import reads_time
+from kernprof.sim.operands import Register
 from kernprof.sim.ops_float import FLOAT
 from kernprof.sim.ops_half import PAIRS
 from kernprof.sim.ops_integer import INTEGER, Semantics
 from kernprof.sim.ops_memory import MEMORY
+from kernprof.sim.ops_tensor import TENSOR
 from kernprof.sim.ops_warp import WARP
 from kernprof.sim.program import Instruction, Kernel, target_of
 from kernprof.sim.site import Refused, Site
 from kernprof.sim.tracing import note_block
 
 SEMANTICS: Mapping[str, Semantics] = MappingProxyType(
-    {**INTEGER, **FLOAT, **PAIRS, **WARP, **MEMORY}
+    {**INTEGER, **FLOAT, **PAIRS, **WARP, **MEMORY, **TENSOR}
 )
-_FAULTING = frozenset(MEMORY)
+_FAULTING = frozenset((*MEMORY, "LDSM"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +97,9 @@ class Translator:
         self.kernel = kernel
         self.blocks = blocks(kernel)
         self.patched = kernel.image.patched
+        self.has_clock = any(reads_time(i) for i in kernel.instructions)
+        self.block_end = 0
+        self.one_barrier = only_whole_block(kernel)
         self.refused: dict[int, str] = {}
         made = ir.Function(module, ir.FunctionType(I32, [PTR, PTR]), name="step")
         made.linkage = "internal"
@@ -109,16 +125,18 @@ class Translator:
 
     # State ------------------------------------------------------------------------------------
 
-    def _get(self, field: str, index: int = 0) -> Value:
+    def get(self, field: str, index: int = 0) -> Value:
+        """Load a 32-bit field of the warp."""
         return self.kit.load(I32, self.warp, offset_of(Warp, field, index))
 
-    def _set(self, field: str, value: Value, index: int = 0) -> None:
+    def set(self, field: str, value: Value, index: int = 0) -> None:
+        """Store a 32-bit field of the warp."""
         self.kit.store(value, self.warp, offset_of(Warp, field, index))
 
     def _return(self, result: StepResult) -> None:
         self.kit.ir.ret(ir.Constant(I32, int(result)))
 
-    def _park(self, lanes: Value, place: Value | int) -> None:
+    def park(self, lanes: Value, place: Value | int) -> None:
         """Note where lanes go on."""
         kit = self.kit
         at = offset_of(Warp, "lane_pc")
@@ -130,16 +148,18 @@ class Translator:
         """Pick the ready lanes that stand at the place of the lowest one, or return."""
         kit = self.kit
         kit.at_end(self.schedule)
-        ready = self._get("ready")
+        ready = self.get("ready")
         with kit.when(ready.eq(0)):
-            with kit.when(self._get("live").eq(0)):
+            with kit.when(self.get("live").eq(0)):
                 self._return(StepResult.EXITED)
-            with kit.when(self._get("at_barrier").eq(self._get("live"))):
+            with kit.when(self.get("at_barrier").eq(self.get("live"))):
                 self._return(StepResult.BARRIER)
             self._return(StepResult.BLOCKED)
         places = kit.load(LANES32, self.warp, offset_of(Warp, "lane_pc"))
         first = kit.load(I32, self.warp, kit.cttz(ready).zext(I64) << 2)
         group = places.eq(first.splat(WARP_SIZE)).mask_bits() & ready
+        if any(i.opcode == "ENDCOLLECTIVE" for i in self.kernel.instructions):
+            group = group & same_collective(self, kit.cttz(ready))
         kit.store(group, self.group)
         self._emit_switch(first, ready)
 
@@ -171,6 +191,9 @@ class Translator:
         kit.add_to(self._pointer("block_executed"), slot, kit.i64(1))
         kit.add_to(self._pointer("block_threads"), slot, kit.popcount(active).zext(I64))
         note_block(kit, self.helpers, self.context, block.number)
+        self.block_end = block.instructions[-1].index
+        if self.has_clock:
+            kit.add_to(self.warp, offset_of(Warp, "issued"), kit.i64(len(block.instructions)))
         can_fault = any(i.opcode in _FAULTING for i in block.instructions)
         for instruction in block.instructions[:-1]:
             self._emit(instruction, active)
@@ -178,13 +201,13 @@ class Translator:
         if last.opcode not in ENDING:
             self._emit(last, active)
             self._check_fault(can_fault)
-            self._go(self.kernel.after(last))
+            self.go(self.kernel.after(last))
             return
         self._check_fault(can_fault)
         try:
             self._emit_ending(last, active)
         except Refused as reason:
-            self._refuse(last, active, str(reason))
+            self.refuse(last, active, str(reason))
 
     def _pointer(self, field: str) -> Value:
         return self.kit.load(PTR, self.context, offset_of(Context, field), align=8)
@@ -196,13 +219,15 @@ class Translator:
         with self.kit.when(kind.ne(0), likely=False):
             self._return(StepResult.FAULT)
 
-    def _site(self, instruction: Instruction, active: Value) -> Site:
+    def site(self, instruction: Instruction, active: Value) -> Site:
+        """Begin an instruction for the lanes of a mask."""
         step = self.kernel.step
         if any(instruction.offset <= at < instruction.offset + step for at in self.patched):
             raise Refused("it needs a relocation; link the kernel whole")
         site = Site(
             self.kit, self.helpers, self.kernel, instruction, self.context, self.warp, active
         )
+        site.behind = self.block_end - instruction.index
         if site.guarded:
             count = self.kit.popcount(site.on).zext(I64)
             self.kit.add_to(self._pointer("predicated_on"), 8 * instruction.index, count)
@@ -218,15 +243,16 @@ class Translator:
                 return
             if semantics is None:
                 raise Refused(f"opcode {instruction.opcode} is not known")
-            site = self._site(instruction, active)
+            site = self.site(instruction, active)
             semantics(site)
             site.finish()
         except Refused as reason:
             # What was emitted before the refusal can't be observed: the fault ends the launch.
-            self._refuse(instruction, active, str(reason))
+            self.refuse(instruction, active, str(reason))
             kit.at_end(kit.block("unreachable"))
 
-    def _refuse(self, instruction: Instruction, active: Value, reason: str) -> None:
+    def refuse(self, instruction: Instruction, active: Value, reason: str) -> None:
+        """Stop the launch where this is reached: the semantics are not known."""
         self.refused[instruction.index] = reason
         kit = self.kit
         self.helpers.call(
@@ -240,17 +266,18 @@ class Translator:
         )
         self._return(StepResult.FAULT)
 
-    def _go(self, offset: int) -> None:
+    def go(self, offset: int) -> None:
+        """Go on with the group at an offset."""
         if offset in self.labels:
             self.kit.jump(self.labels[offset])
         else:
-            self._park(self.kit.load(I32, self.group), offset)
+            self.park(self.kit.load(I32, self.group), offset)
             self.kit.jump(self.schedule)
 
     # Control flow -----------------------------------------------------------------------------
 
     def _emit_ending(self, instruction: Instruction, active: Value) -> None:
-        site = self._site(instruction, active)
+        site = self.site(instruction, active)
         after = self.kernel.after(instruction)
         handler = self.endings.get(instruction.opcode)
         if handler is None:
@@ -259,7 +286,8 @@ class Translator:
 
     def _own(self) -> Mapping[str, Callable[[Instruction, Value], None]]:
         """Instructions inside a block that keep track of lanes."""
-        return {"BSSY": self._arm, "BMOV": self._move_barrier}
+        own = {"BSSY": arm, "BMOV": move, "B2R": barrier_result}
+        return {opcode: partial(emit, self) for opcode, emit in own.items()}
 
     def _endings(self) -> Mapping[str, Callable[[Site, int], None]]:
         """Instructions that end a block."""
@@ -270,10 +298,11 @@ class Translator:
             "CALL": self._call,
             "RET": self._return_lanes,
             "EXIT": self._exit,
-            "BSYNC": self._synchronise,
-            "BREAK": self._break,
-            "WARPSYNC": self._warp_sync,
-            "BAR": self._block_barrier,
+            "BSYNC": partial(synchronise, self),
+            "BREAK": partial(leave, self),
+            "WARPSYNC": partial(warp_sync, self),
+            "ENDCOLLECTIVE": partial(end_collective, self),
+            "BAR": partial(block_barrier, self),
             "YIELD": self._yield,
             "NANOSLEEP": self._yield,
         }
@@ -281,7 +310,7 @@ class Translator:
     def _branch(self, site: Site, after: int) -> None:
         mods = site.modifiers
         mods.drop(("U", "REL", "INC", "NODEC"))
-        diverges = mods.take("DIV")
+        diverges, converged = mods.take("DIV"), mods.take("CONV")
         target = target_of(site.instruction)
         if target is None:
             raise Refused("a branch without a target")
@@ -289,11 +318,23 @@ class Translator:
         condition = site.optional_predicate()
         if condition is not None:
             taken = taken & site.mask(condition)
-        if diverges:
-            expected = site.int32(site.next_register())
-            if expected.lanes > 1:
-                raise Refused("BRA.DIV with a vector register")
-            taken = site.active.ne(expected).where(taken, self.kit.i32(0))
+        if diverges or converged:
+            # Without an operand all lanes are meant; those that are gone are not waited for.
+            expected = self.kit.i32(FULL)
+            if len(site.operands) > 1:
+                mask = site.next()
+                if not isinstance(mask, Register) or not mask.uniform:
+                    raise Refused("a branch on convergence with a vector register")
+                expected = site.int32(mask).at(0)
+            # Lanes that a guard leaves out count as not there: all branch to where they are
+            # gathered (DIV) then, or none takes the short way (CONV).
+            whole = site.on.eq(expected & self.get("live"))
+            if diverges and condition is not None:
+                raise Refused("a branch on divergence with a predicate operand")
+            if diverges:
+                taken = whole.where(self.kit.i32(0), site.active)
+            else:
+                taken = whole.where(taken, self.kit.i32(0))
         site.operands.pop()
         site.finish()
         self._split(site, taken, target, after)
@@ -316,7 +357,7 @@ class Translator:
         through = kit.block("none_taken")
         kit.branch(taken.eq(0), through, diverge)
         kit.at_end(through)
-        self._go(after)
+        self.go(after)
         kit.at_end(diverge)
         slot = 8 * site.instruction.index
         kit.add_to(self._pointer("divergent"), slot, kit.i64(1))
@@ -324,9 +365,9 @@ class Translator:
 
     def _diverge(self, site: Site, taken: Value, target: int, after: int) -> None:
         """Let some lanes branch; the others go on first."""
-        self._park(taken, target)
+        self.park(taken, target)
         self.kit.store(site.active & ~taken, self.group)
-        self._go(after)
+        self.go(after)
 
     def _spend(self, site: Site, taken: Value, target: int, after: int) -> None:
         """Backward branches use up fuel; without it the warp yields, so that spinning ends."""
@@ -335,8 +376,8 @@ class Translator:
         fuel = kit.load(I64, self.context, at, align=8) - 1
         kit.store(fuel, self.context, at, align=8)
         with kit.when(fuel.eq(0), likely=False):
-            self._park(site.active & ~taken, after)
-            self._park(taken, target)
+            self.park(site.active & ~taken, after)
+            self.park(taken, target)
             self._return(StepResult.YIELD)
 
     def _indirect(self, site: Site, after: int) -> None:
@@ -357,8 +398,8 @@ class Translator:
         split = (site.on & ~same).ne(0) | site.on.ne(site.active)
         slot = 8 * site.instruction.index
         kit.add_to(self._pointer("divergent"), slot, split.zext(I64))
-        self._park(site.active & ~site.on, after)
-        self._park(site.on, place)
+        self.park(site.active & ~site.on, after)
+        self.park(site.on, place)
         kit.jump(self.schedule)
 
     def _call(self, site: Site, after: int) -> None:
@@ -383,17 +424,13 @@ class Translator:
         self._scatter(site, site.register(register.index, uniform=False) + base, after)
 
     def _exit(self, site: Site, after: int) -> None:
-        kit = self.kit
         site.modifiers.finish()
         leaving = site.on
         if (condition := site.optional_predicate()) is not None:
             leaving = leaving & site.mask(condition)
-        self._set("live", self._get("live") & ~leaving)
-        self._set("ready", self._get("ready") & ~leaving)
-        members = self._members()
-        kit.store(members & (~leaving).splat(CONVERGENCE_BARRIERS), *self._members_at())
-        self._set("sync_mask", self._get("sync_mask") & ~leaving)
-        self._release()
+        self.set("live", self.get("live") & ~leaving)
+        self.set("ready", self.get("ready") & ~leaving)
+        release_after_exit(self)
         self._continue_with(site.active & ~leaving, after)
 
     def _continue_with(self, lanes: Value, after: int) -> None:
@@ -404,165 +441,7 @@ class Translator:
         kit.jump(self.schedule)
         kit.at_end(rest)
         kit.store(lanes, self.group)
-        self._go(after)
-
-    # Convergence barriers ---------------------------------------------------------------------
-
-    def _members_at(self) -> tuple[Value, int]:
-        return self.warp, offset_of(Warp, "members")
-
-    def _members(self) -> Value:
-        kind = ir.VectorType(I32, CONVERGENCE_BARRIERS)
-        return self.kit.load(kind, *self._members_at())
-
-    def _release(self) -> None:
-        """Let go the lanes of barriers that nobody is missing from any more."""
-        kit = self.kit
-        at = offset_of(Warp, "waiting")
-        waiting = kit.load(ir.VectorType(I32, CONVERGENCE_BARRIERS), self.warp, at)
-        missing = self._members() & ~waiting
-        kind = ir.VectorType(I32, CONVERGENCE_BARRIERS)
-        free = missing.eq(0).where(waiting, kit.const(kind, 0))
-        lanes = kit.call("llvm.vector.reduce.or.v16i32", I32, free)
-        kit.store(waiting & ~free, self.warp, at)
-        held, came = self._get("sync_mask"), self._get("sync_waiting")
-        done = (held & ~came).eq(0)
-        if isinstance(self.helpers, CheckedHelpers):
-            with self.kit.when(done & came.ne(0)):
-                meet(self.kit, self.helpers, self.context, came)
-        lanes = lanes | done.where(came, kit.i32(0))
-        self._set("sync_waiting", done.where(kit.i32(0), came))
-        self._set("ready", self._get("ready") | lanes)
-
-    @staticmethod
-    def _barrier(site: Site) -> int:
-        name = site.next_special()
-        if not (name.startswith("B") and name[1:].isdigit()):
-            raise Refused(f"{name} is no convergence barrier")
-        return int(name[1:])
-
-    def _arm(self, instruction: Instruction, active: Value) -> None:
-        site = self._site(instruction, active)
-        number = self._barrier(site)
-        if target_of(instruction) is None:
-            raise Refused("BSSY without a target")
-        site.operands.pop()
-        site.modifiers.drop(("RELIABLE", "RECONVERGENT"))
-        site.finish()
-        self._set("members", site.on, number)
-
-    def _synchronise(self, site: Site, after: int) -> None:
-        kit = self.kit
-        number = self._barrier(site)
-        site.modifiers.drop(("RELIABLE", "RECONVERGENT"))
-        site.finish()
-        if site.guarded:
-            raise Refused("BSYNC under a guard")
-        members = self._get("members", number)
-        together, apart = kit.block("together"), kit.block("apart")
-        kit.branch((members & ~site.active).eq(0), together, apart)
-        kit.at_end(together)
-        self._go(after)
-        kit.at_end(apart)
-        # Lanes that left the barrier before (BREAK) do not wait in it.
-        arriving = site.active & members
-        self._park(site.active, after)
-        self._set("waiting", self._get("waiting", number) | arriving, number)
-        self._set("ready", self._get("ready") & ~arriving)
-        self._release()
-        kit.jump(self.schedule)
-
-    def _break(self, site: Site, after: int) -> None:
-        number = self._barrier(site)
-        if (extra := site.optional_predicate()) is not None and not extra.is_true:
-            raise Refused("BREAK with a predicate operand")
-        site.finish()
-        self._set("members", self._get("members", number) & ~site.on, number)
-        self._release()
-        self._go(after)
-
-    def _move_barrier(self, instruction: Instruction, active: Value) -> None:
-        """BMOV: a barrier's lanes to a register (and empty it), or back."""
-        kit = self.kit
-        site = self._site(instruction, active)
-        mods = site.modifiers
-        mods.drop(("32",))
-        clear = mods.take("CLEAR")
-        first, second = site.next(), site.next()
-        if isinstance(first, Register) and isinstance(second, Special):
-            site.operands = [second]
-            number = self._barrier(site)
-            site.finish()
-            if site.guarded:
-                raise Refused("BMOV under a guard")
-            site.write(first, self._get("members", number).splat(WARP_SIZE))
-            if clear:
-                self._set("members", kit.i32(0), number)
-            return
-        if isinstance(first, Special) and isinstance(second, Register):
-            site.operands = [first]
-            number = self._barrier(site)
-            site.finish()
-            if site.guarded:
-                raise Refused("BMOV under a guard")
-            value = site.int32(second).at(kit.cttz(active) & (WARP_SIZE - 1))
-            self._set("members", value & self._get("live"), number)
-            return
-        raise Refused("this form of BMOV is not known")
-
-    def _warp_sync(self, site: Site, after: int) -> None:
-        """WARPSYNC: wait for the live lanes of a mask."""
-        kit = self.kit
-        everyone = site.modifiers.take("ALL")
-        site.modifiers.finish()
-        if everyone and not site.operands:
-            mask = kit.i32(FULL)
-        else:
-            operand = site.next()
-            if isinstance(operand, Predicate):
-                raise Refused("WARPSYNC with a predicate")
-            value = site.int32(operand)
-            mask = value.at(kit.cttz(site.active) & (WARP_SIZE - 1))
-        if site.guarded:
-            raise Refused("WARPSYNC under a guard")
-        wanted = mask & self._get("live")
-        together, apart = kit.block("together"), kit.block("apart")
-        kit.branch((wanted & ~site.active).eq(0), together, apart)
-        kit.at_end(together)
-        if isinstance(self.helpers, CheckedHelpers):
-            meet(kit, self.helpers, self.context, site.active)
-        self._go(after)
-        kit.at_end(apart)
-        came = self._get("sync_waiting")
-        clash = came.ne(0) & self._get("sync_mask").ne(wanted)
-        with kit.when(clash, likely=False):
-            self._refuse(site.instruction, site.active, "warp-wide waits on two masks at once")
-        self._park(site.active, after)
-        came = came | site.active
-        self._set("sync_waiting", came)
-        self._set("sync_mask", wanted)
-        self._set("ready", self._get("ready") & ~site.active)
-        self._release()
-        kit.jump(self.schedule)
-
-    # Blocks of threads ------------------------------------------------------------------------
-
-    def _block_barrier(self, site: Site, after: int) -> None:
-        kit = self.kit
-        mods = site.modifiers
-        mods.drop(("DEFER_BLOCKING",))
-        if not mods.take("SYNC"):
-            raise Refused("this form of BAR is not known")
-        mods.finish()
-        number = site.next()
-        if not isinstance(number, Immediate) or number.bits != 0 or site.operands:
-            raise Refused("a barrier other than number 0 over the whole block")
-        if site.guarded:
-            raise Refused("BAR under a guard")
-        self._park(site.active, after)
-        self._set("at_barrier", self._get("at_barrier") | site.active)
-        self._set("ready", self._get("ready") & ~site.active)
-        kit.jump(self.schedule)
+        self.go(after)
 
     def _yield(self, site: Site, after: int) -> None:
-        self._go(after)
+        self.go(after)

@@ -18,7 +18,7 @@ from kernprof.devices import (
 )
 from kernprof.errors import ShapeError, UsageError
 from kernprof.sim.execute import Execution
-from kernprof.sim.flow import blocks
+from kernprof.sim.flow import blocks, stack_bytes
 from kernprof.sim.recording import Trace
 from kernprof.timing.machine import Machine, machine
 from kernprof.timing.native import PIPES, REASONS, Config, Result, core
@@ -286,7 +286,6 @@ def _config(
 ) -> Config:
     known: Machine = machine(device.arch.name)
     arch = device.arch
-    image = execution.kernel.image
     units = arch.units
     if units is None:
         raise UsageError(f"the lanes of {arch.name} are not known, so its time can't be predicted")
@@ -316,7 +315,7 @@ def _config(
     config.insn_bytes = execution.kernel.step
     config.insn_count = len(execution.kernel.instructions)
     config.block_count = len(blocks(execution.kernel))
-    config.local_words = max(1, -(-image.local_bytes // 4))
+    config.local_words = max(1, -(-stack_bytes(execution.kernel) // 4))
     config.max_cycles = _MAX_CYCLES
     config.caches = what_if.caches
     config.lsu_interval = WARP_SIZE / units.load_store_lanes

@@ -91,7 +91,7 @@ def encode(kernel: Kernel, arch: Architecture) -> np.ndarray:
     before: Instruction | None = None
     table = np.zeros(len(kernel.instructions), INSTRUCTION)
     for instruction in kernel.instructions:
-        row = _row(kernel, instruction, units)
+        row = _row(kernel, instruction, units, arch)
         # What goes through a queue reads its operands when there is time.
         reads = _reads(instruction, before, banks) if row[7] == Queue.NONE else (0,) * BANKS
         table[instruction.index] = (*row, reads)
@@ -99,7 +99,9 @@ def encode(kernel: Kernel, arch: Architecture) -> np.ndarray:
     return table
 
 
-def _row(kernel: Kernel, instruction: Instruction, units: Mapping[str, Unit]) -> tuple[int, ...]:
+def _row(
+    kernel: Kernel, instruction: Instruction, units: Mapping[str, Unit], arch: Architecture
+) -> tuple[int, ...]:
     opcode = instruction.opcode
     control = instruction.control
     memory = _document()["memory"].get(opcode)
@@ -142,9 +144,30 @@ def _row(kernel: Kernel, instruction: Instruction, units: Mapping[str, Unit]) ->
         0,
         0,
         unit.latency if unit else 0,
-        unit.interval if unit else 0,
+        _interval(instruction, unit, arch) if unit else 0,
         _constant_line(instruction),
     )
+
+
+def _interval(instruction: Instruction, unit: Unit, arch: Architecture) -> int:
+    """Cycles that an instruction holds its unit; of tensor cores by its shape and elements."""
+    if unit.name != "tensor":
+        return unit.interval
+    table = _document()["tensor"]
+    marks = instruction.modifiers
+    element = {"IMMA": "byte", "DMMA": "double"}.get(instruction.opcode, "half")
+    if "TF32" in marks:
+        element = "tf32"
+    shape = "884" if instruction.opcode == "DMMA" else next((m for m in marks if m.isdigit()), "")
+    products: int | None = table["shape"].get(shape)
+    rate: int | None = table[element].get(arch.name)
+    if products is None or rate is None:
+        return unit.interval
+    if instruction.opcode == "DMMA":
+        products //= 4  # one product by the whole warp, not four by quads
+    elif shape == "884":
+        products //= 4 if "F32" in marks else 2
+    return max(1, round(products * arch.sub_partitions / rate))
 
 
 def _reads(instruction: Instruction, before: Instruction | None, banks: int) -> tuple[int, ...]:

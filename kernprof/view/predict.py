@@ -30,14 +30,15 @@ def timing_line(done: Prediction) -> str:
     from kernprof.timing.energy import why_not
 
     timing = done.timing
+    said = "".join(f"\nNote: {note}." for note in done.execution.notes)
     if timing is None:
         return (
             f"n/a: cycles, time, achieved occupancy and stall reasons ({done.untimed}). "
-            "With a GPU, Nsight Compute measures them."
+            f"With a GPU, Nsight Compute measures them.{said}"
         )
     whole = estimate(timing)
     known = energy_note(launch_energy(timing), why_not(timing.device))
-    below = f"{model_error().sentence}\n{known}"
+    below = f"{model_error().sentence}\n{known}{said}"
     text = f"Predicted for {timing.device.name}: {whole.cycles:,.0f} SM cycles"
     if timing.clock_mhz:
         text += f", {whole.cycles * 1e-3 / timing.clock_mhz:.4g} ms at {timing.clock_mhz:.0f} MHz"

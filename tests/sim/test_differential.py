@@ -52,12 +52,17 @@ def inputs(seed: int) -> list[Array]:
 
 
 @cache
-def by_host(folder: Path, seed: int, expressions: int, controls: int) -> tuple[list[str], Array]:
+def by_host(
+    folder: Path, seed: int, expressions: int, controls: int, first: int = 0
+) -> tuple[list[str], Array]:
     """Programs and what the host's compiler makes of them."""
     compiler = shutil.which("g++")
     if compiler is None:
         pytest.skip("g++ is not installed; it compiles the reference")
-    functions = programs(seed, expressions, controls)
+    functions = [
+        text.replace(f" p{first + k}(", f" p{k}(", 1)
+        for k, text in enumerate(programs(seed, expressions, controls)[first:])
+    ]
     source, library = folder / f"p{seed}.cpp", folder / f"p{seed}.so"
     source.write_text(host_source(functions))
     flags = ["-O1", "-w", "-std=c++17", "-fwrapv", "-ffp-contract=off", "-frounding-math"]
@@ -73,9 +78,11 @@ def by_host(folder: Path, seed: int, expressions: int, controls: int) -> tuple[l
     return functions, out
 
 
-def differences(folder: Path, arch: str, seed: int, expressions: int, controls: int) -> int:
+def differences(
+    folder: Path, arch: str, seed: int, expressions: int, controls: int, first: int = 0
+) -> int:
     """Run the programs on an architecture, compare; returns how many there were."""
-    functions, expected = by_host(folder, seed, expressions, controls)
+    functions, expected = by_host(folder, seed, expressions, controls, first)
     source = device_source(functions)
     try:
         image = compile_source(
@@ -102,6 +109,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("arch", ARCHES)
 def test_programs_agree_with_the_host(folder: Path, arch: str) -> None:
     assert differences(folder, arch, 1, 24, 4) == 28
+
+
+@pytest.mark.parametrize("arch", ["sm_70", "sm_80", "sm_90"])
+def test_both_sides_of_a_branch_use_the_same_barrier(folder: Path, arch: str) -> None:
+    """A program in which lanes wait in a barrier while others of their warp begin it anew."""
+    assert differences(folder, arch, 4, 45, 4, first=48) == 1
 
 
 @pytest.mark.validate

@@ -451,7 +451,6 @@ Cycle Sm::load_store(Scheduler& scheduler, Warp& warp, const Insn& insn, Cycle n
   const bool shared_only = insn.kind == kSharedLoad || insn.kind == kSharedStore ||
                            insn.kind == kSharedAtomic;
   const bool is_store = insn.kind == kGlobalStore || insn.kind == kLocalStore;
-  const bool is_local = insn.kind == kLocalLoad || insn.kind == kLocalStore;
   // First the cost in the unit, then the caches from the moment it gets there.
   double service = config_.lsu_interval;
   double lines = 0, passes = 0;
@@ -498,6 +497,8 @@ Cycle Sm::load_store(Scheduler& scheduler, Warp& warp, const Insn& insn, Cycle n
       std::uint32_t line = *piece >> 4;
       const unsigned sectors = *piece & 15;
       if (kind == kSharedAccess) break;
+      // A generic access makes a record for each memory that its lanes go to.
+      const bool is_local = kind == kLocalAccess;
       std::uint32_t near = line;
       if (is_local) {
         near = kLocalTag | (warp.slot * static_cast<std::uint32_t>(config_.local_words) + line);
