@@ -132,6 +132,8 @@ def predict(
         )
         for name in names
     ]
+    if done[0].notice:
+        notice(done[0].notice)
     _save(done[0], targets)
     if output is not None and output.suffix == REPORT_SUFFIX:
         write([one.profile for one in done], output, embed_source=embed_source)

@@ -54,6 +54,8 @@ class Prediction:
         The report's own profile of the launch, or None.
     check
         Defects found, where that was asked for.
+    notice
+        What of the source was left out as host code; empty where nothing was.
     """
 
     profile: KernelProfile
@@ -64,6 +66,7 @@ class Prediction:
     untimed: str = ""
     reference: KernelProfile | None = None
     check: CheckReport | None = None
+    notice: str = ""
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row an instruction: text, line, counts, and warp-cycles by stall reason.
@@ -268,6 +271,7 @@ def execute(
         untimed=untimed,
         reference=reference,
         check=done.check,
+        notice=subject.notice,
     )
 
 

@@ -44,6 +44,8 @@ class Subject:
         The report's own profile of the launch, or None.
     name
         What people call the kernel, where the symbol doesn't tell.
+    notice
+        What the user must know of how the subject was made; empty where nothing.
     """
 
     program: Program
@@ -56,6 +58,7 @@ class Subject:
     dynamic_shared_bytes: int | None = None
     reference: KernelProfile | None = None
     name: str | None = None
+    notice: str = ""
 
 
 def load_subject(
@@ -135,7 +138,8 @@ def _source(
     )
     program = load(made.image)
     symbol = made.lowered[kernel] if template and kernel else choose(program, kernel)
-    return Subject(program, symbol, device.gpu, device)
+    notice = f"{file.name}: {made.notice}" if made.notice else ""
+    return Subject(program, symbol, device.gpu, device, notice=notice)
 
 
 def _cubin(image: bytes, kernel: str | None, device: Device | None) -> Subject:
