@@ -103,7 +103,7 @@ class DevicePart:
 
 
 @dataclass(frozen=True, slots=True)
-class _File:
+class SourceFile:
     """A source file that is analysed; ``name`` is what messages and line tables call it."""
 
     path: Path
@@ -141,7 +141,7 @@ def device_part(
     InputError
         There is no kernel, brackets don't match, or a header can't be read.
     """
-    files, missing = _read(path, text, root, include_dirs, header_dirs)
+    files, missing = read_files(path, text, root, include_dirs, header_dirs)
     tokens = [token for file in files for token in file.tokens]
     known = macros(tokens)
     known = Macros({**dict.fromkeys(defines, frozenset()), **known.bodies}, *_rest(known))
@@ -193,15 +193,15 @@ def _rest(known: Macros) -> tuple[frozenset[str], frozenset[str]]:
     return known.with_arguments, known.whole
 
 
-def _read(
+def read_files(
     path: Path,
     text: str,
     root: str,
     include_dirs: Sequence[Path],
     header_dirs: Sequence[Path],
-) -> tuple[list[_File], tuple[str, ...]]:
+) -> tuple[list[SourceFile], tuple[str, ...]]:
     """Read the file and all headers that it includes in quotes; also tell which are nowhere."""
-    files = [_File(path, f"{root}/{path.name}", text, tuple(tokenize(text)))]
+    files = [SourceFile(path, f"{root}/{path.name}", text, tuple(tokenize(text)))]
     seen = {path.resolve()}
     known = host_headers(with_std=False)
     missing: list[str] = []
@@ -228,7 +228,7 @@ def _find(name: str, folders: Iterable[Path]) -> Path | None:
     return next((f / name for f in folders if (f / name).is_file()), None)
 
 
-def _header(main: Path, header: Path, root: str) -> _File:
+def _header(main: Path, header: Path, root: str) -> SourceFile:
     try:
         text = header.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -236,10 +236,10 @@ def _header(main: Path, header: Path, root: str) -> _File:
     whole, base = header.resolve(), main.parent.resolve()
     # Files elsewhere keep their whole path, which is as telling and as unique as before.
     name = f"{root}/{whole.relative_to(base)}" if whole.is_relative_to(base) else str(whole)
-    return _File(header, name, text, tuple(tokenize(text)))
+    return SourceFile(header, name, text, tuple(tokenize(text)))
 
 
-def _declared(file: _File, known: Macros) -> Iterator[Declaration]:
+def _declared(file: SourceFile, known: Macros) -> Iterator[Declaration]:
     try:
         yield from declarations(structural(file.tokens), known)
     except UnbalancedError as error:
@@ -289,7 +289,7 @@ def _reached(found: Sequence[Declaration], known: Macros) -> set[int]:
     return kept
 
 
-def _left_out(file: _File, each: Declaration) -> LeftOut:
+def _left_out(file: SourceFile, each: Declaration) -> LeftOut:
     first = file.text.count("\n", 0, each.start) + 1
     last = first + file.text.count("\n", each.start, each.end)
     name = next(iter(each.names)) if len(each.names) == 1 else ""
@@ -304,7 +304,7 @@ class _Lookup:
     include_dirs: Sequence[Path]
     without: frozenset[str]
 
-    def rewritten(self, file: _File, directive: Token) -> str | None:
+    def rewritten(self, file: SourceFile, directive: Token) -> str | None:
         """Return the directive as it must be, or None to leave it as it is."""
         wanted = included(directive)
         if wanted is None:
@@ -318,7 +318,7 @@ class _Lookup:
         return f'#include "{self.names[header.resolve()]}"'
 
 
-def _blanked(file: _File, hidden: Sequence[tuple[int, int]], lookup: _Lookup) -> str:
+def _blanked(file: SourceFile, hidden: Sequence[tuple[int, int]], lookup: _Lookup) -> str:
     """Return a file's text with stretches blanked out; directives and line ends stay."""
     out = list(file.text)
     for start, end in hidden:

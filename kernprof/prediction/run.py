@@ -13,6 +13,7 @@ from kernprof.compile.numba_kernels import is_kernel
 from kernprof.errors import CubinError, ShapeError, UnavailableError, UsageError
 from kernprof.prediction.agreement import Compared, compare
 from kernprof.prediction.numba_kernels import PYTHON_SUFFIX, load_kernel, numba_subject
+from kernprof.prediction.signature import arrange, parameters
 from kernprof.prediction.subject import Subject, load_subject
 from kernprof.profile import KernelProfile
 from kernprof.reports.names import demangle, function_name
@@ -234,6 +235,10 @@ def execute(
     if dynamic_shared is None:
         dynamic_shared = subject.dynamic_shared_bytes or 0
     block3 = _extent("block", block, subject.block)
+    full = demangle(subject.symbol)
+    shown = subject.name or (function_name(full) if full else subject.symbol)
+    sizes = [p.size_bytes for p in subject.program.kernel(subject.symbol).image.parameters]
+    args = arrange(shown, parameters(sizes, full, subject.parameters), args)
     if undefined and not check:
         raise UsageError("undefined arrays are told apart by a checked run only; add check")
     budget, untimed = _budget(subject, block3, dynamic_shared)
@@ -251,12 +256,7 @@ def execute(
         check=check,
         undefined=[n for n, name in enumerate(args) if name in set(undefined)],
     )
-    full = demangle(subject.symbol)
-    exact = replace(
-        sim.profile(done, gpu=subject.gpu),
-        kernel=subject.name or (function_name(full) if full else subject.symbol),
-        demangled=full,
-    )
+    exact = replace(sim.profile(done, gpu=subject.gpu), kernel=shown, demangled=full)
     made, timing = exact, None
     if budget is not None and subject.device is not None:
         clock = clock_mhz or subject.clock_mhz

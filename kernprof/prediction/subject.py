@@ -46,6 +46,8 @@ class Subject:
         What people call the kernel, where the symbol doesn't tell.
     notice
         What the user must know of how the subject was made; empty where nothing.
+    parameters
+        Names and types of the kernel's parameters as the source has them, one entry an overload.
     """
 
     program: Program
@@ -59,6 +61,7 @@ class Subject:
     reference: KernelProfile | None = None
     name: str | None = None
     notice: str = ""
+    parameters: tuple[tuple[tuple[str, str], ...], ...] = ()
 
 
 def load_subject(
@@ -123,6 +126,7 @@ def _source(
     options: Sequence[str],
 ) -> Subject:
     from kernprof.compile import compile_file
+    from kernprof.compile.signatures import kernel_parameters
     from kernprof.sim.program import load
 
     if device is None:
@@ -139,7 +143,12 @@ def _source(
     program = load(made.image)
     symbol = made.lowered[kernel] if template and kernel else choose(program, kernel)
     notice = f"{file.name}: {made.notice}" if made.notice else ""
-    return Subject(program, symbol, device.gpu, device, notice=notice)
+    full = demangle(symbol)
+    known = kernel_parameters(
+        file, file.read_text("utf-8"), [file.parent, *(Path(d) for d in include_dirs)]
+    )
+    overloads = known.get(function_name(full) if full else symbol, ())
+    return Subject(program, symbol, device.gpu, device, notice=notice, parameters=overloads)
 
 
 def _cubin(image: bytes, kernel: str | None, device: Device | None) -> Subject:
