@@ -99,6 +99,10 @@ def predict(
             "exit code 3 when something is found. Not timed.",
         ),
     ] = False,
+    time_limit: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="Stop a launch that runs longer than so many seconds."),
+    ] = None,
     lines: Annotated[bool, typer.Option("--lines", help="Also counts per source line.")] = False,
     fmt: FormatOption = Format.TABLE,
     output: OutputOption = None,
@@ -129,6 +133,7 @@ def predict(
             what_if=changed,
             check=check,
             undefined=[s.name for s in specs if check and s.content == "undefined"],
+            time_limit_s=time_limit,
         )
         for name in names
     ]

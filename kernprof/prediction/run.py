@@ -135,6 +135,7 @@ def predict(
     what_if: WhatIf | None = None,
     check: bool = False,
     undefined: Collection[str] = (),
+    time_limit_s: float | None = None,
 ) -> Prediction:
     """Execute a kernel's machine code, count what it does and predict its time.
 
@@ -165,6 +166,8 @@ def predict(
         reach. Such a run is slower and time is not predicted from it.
     undefined
         With ``check``: names of arrays whose content counts as not written yet.
+    time_limit_s
+        Seconds after which a launch that has not ended is stopped; by default none.
 
     Raises
     ------
@@ -205,6 +208,7 @@ def predict(
         what_if=what_if,
         check=check,
         undefined=undefined,
+        time_limit_s=time_limit_s,
     )
 
 
@@ -220,6 +224,7 @@ def execute(
     what_if: WhatIf | None = None,
     check: bool = False,
     undefined: Collection[str] = (),
+    time_limit_s: float | None = None,
 ) -> Prediction:
     """Run a subject; see :func:`predict`.
 
@@ -255,6 +260,7 @@ def execute(
         trace=budget,
         check=check,
         undefined=[n for n, name in enumerate(args) if name in set(undefined)],
+        time_limit_s=time_limit_s,
     )
     exact = replace(sim.profile(done, gpu=subject.gpu), kernel=shown, demangled=full)
     made, timing = exact, None

@@ -31,6 +31,7 @@ class FaultKind(IntEnum):
     BAD_BRANCH = 6
     CONSTANT = 7
     FUEL = 8
+    STOPPED = 9
 
 
 class StepResult(IntEnum):
@@ -92,6 +93,7 @@ class Context(ctypes.Structure):
         ("trace_table", ctypes.c_uint64),
         ("trace", ctypes.c_uint64),
         ("check", ctypes.c_uint64),
+        ("stop", ctypes.c_uint32),
     )
 
 

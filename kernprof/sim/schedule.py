@@ -53,6 +53,7 @@ class _Runner:
         warp_count = self._context("warp_count")
         with kit.count(self.count) as number:
             self._enter_block(self.first + number, warps, stride, warp_count)
+            self._look_at_stop(warps)
             self._run_block(warps, stride, warp_count)
         kit.ir.ret(kit.i32(0).raw)
 
@@ -134,10 +135,15 @@ class _Runner:
             kit.store(used, slices)
             with kit.when(used.ugt(MAX_SLICES), likely=False):
                 self._stop(FaultKind.FUEL, warp)
+            self._look_at_stop(warp)
         exited = result.eq(StepResult.EXITED)
         at_barrier = result.eq(StepResult.BARRIER)
         state = exited.where(kit.i32(_DONE), at_barrier.zext(I32) * _AT_BARRIER)
         kit.store(state, warp, offset_of(Warp, "state"))
+
+    def _look_at_stop(self, warp: Value) -> None:
+        with self.kit.when(self._context("stop", kind=I32).ne(0), likely=False):
+            self._stop(FaultKind.STOPPED, warp)
 
     def _stop(self, kind: FaultKind, warp: Value) -> None:
         kit = self.kit
