@@ -97,6 +97,10 @@ def predict(
             "exit code 3 when something is found. Not timed.",
         ),
     ] = False,
+    time_limit: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="Stop a launch that runs longer than so many seconds."),
+    ] = None,
     lines: Annotated[bool, typer.Option("--lines", help="Also counts per source line.")] = False,
     fmt: FormatOption = Format.TABLE,
     output: OutputOption = None,
@@ -127,9 +131,12 @@ def predict(
             what_if=changed,
             check=check,
             undefined=[s.name for s in specs if check and s.content == "undefined"],
+            time_limit_s=time_limit,
         )
         for name in names
     ]
+    if done[0].notice:
+        notice(done[0].notice)
     _save(done[0], targets)
     if output is not None and output.suffix == REPORT_SUFFIX:
         write([one.profile for one in done], output, embed_source=embed_source)

@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
 from kernprof.compile import cubin, keys, nvrtc, ptxas
 from kernprof.compile.cache import DiskCache, open_cache
 from kernprof.compile.cubin import KernelResources
-from kernprof.errors import CubinError, InputError, UnknownNameError, UsageError
+from kernprof.compile.device_part import device_part
+from kernprof.compile.host_headers import FIRST
+from kernprof.errors import CompileError, CubinError, InputError, UnknownNameError, UsageError
 
 SOURCE_ROOT = "/kernprof/source"
 """Directory that line tables give user's files, so that no machine's path gets into a report."""
 
+# Constants and constexpr functions that kernels use need no annotation for nvcc.
+_AS_NVCC = ("--device-as-default-execution-space", f"--pre-include={FIRST}")
 _RESERVED = ("-arch", "--gpu-architecture", "--ptxas-options=-v", "-Xptxas")
 
 
@@ -42,6 +46,8 @@ class Cubin:
         Linker symbol by name expression, for instantiated templates.
     key
         The cache key; equal keys mean equal images.
+    notice
+        What of the source was left out as host code; empty where nothing was.
     """
 
     image: bytes = field(repr=False)
@@ -52,6 +58,7 @@ class Cubin:
     spills: Mapping[str, ptxas.Spills]
     lowered: Mapping[str, str]
     key: str
+    notice: str = ""
 
     def kernel(self, name: str) -> KernelResources:
         """Return a kernel by linker symbol or name expression.
@@ -105,6 +112,7 @@ def compile_source(
     defines: Mapping[str, str | None] | None = None,
     instantiate: Sequence[str] = (),
     line_info: bool = True,
+    headers: Mapping[str, str] | None = None,
     cache: DiskCache | None = None,
     use_cache: bool = True,
 ) -> Cubin:
@@ -129,6 +137,8 @@ def compile_source(
         Name expressions of template kernels ("gemm<32, true>").
     line_info
         Whether the cubin maps instructions to source lines.
+    headers
+        Text of further headers by the name that an ``#include`` gives them.
     cache, use_cache
         Where results are kept (the user's cache directory by default), and whether at all.
 
@@ -145,21 +155,21 @@ def compile_source(
     """
     nvrtc.check_target(arch)
     users_dirs = [Path(d).absolute() for d in include_dirs]
-    cuda = nvrtc.cuda_headers()
     arguments = _options(options, users_dirs, defines or {}, line_info)
-    headers = keys.header_digests(source, users_dirs)
+    given = headers or {}
+    digests = keys.header_digests("\n".join([source, *given.values()]), users_dirs)
     key = keys.cubin_key(
         source=source,
         name=name,
         arch=arch,
         options=arguments,
         instantiate=instantiate,
-        headers=headers or {},
+        headers={**(digests or {}), **{name: keys.digest([t]) for name, t in given.items()}},
         compiler=nvrtc.compiler_version(),
     )
     store = None
     # A header whose name only the preprocessor knows can't be in the key.
-    if use_cache and headers is not None:
+    if use_cache and digests is not None:
         store = open_cache("cubin") if cache is None else cache
         entry = store.get(key)
         if entry is not None:
@@ -167,9 +177,8 @@ def compile_source(
                 return _cubin(_unpack(entry), arch, name, key)
             except (CubinError, ValueError, KeyError):
                 pass  # sound on disk, yet not of this form: compiled again below
-    if cuda is not None:
-        arguments.append(f"-I{cuda}")
-    compiled = nvrtc.compile_program(source, name, arch, arguments, instantiate)
+    arguments += [f"-I{directory}" for directory in nvrtc.header_dirs()]
+    compiled = nvrtc.compile_program(source, name, arch, arguments, instantiate, given)
     result = _cubin(compiled, arch, name, key)
     if store is not None:
         store.put(key, _pack(compiled))
@@ -203,6 +212,8 @@ def compile_file(
     """Compile a file; its own directory is searched for headers first.
 
     Parameters are those of ``compile_source``. Line tables call the file ``/kernprof/source/NAME``.
+    Of a file with host code the device code is compiled, and ``notice`` of the result says what was
+    left out: see :mod:`kernprof.compile.device_part`.
 
     Raises
     ------
@@ -214,14 +225,40 @@ def compile_file(
         source = file.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file}: can't be read as CUDA source ({error})") from error
-    return compile_source(
-        source,
-        arch=arch,
-        name=f"{SOURCE_ROOT}/{file.name}",
-        options=options,
-        include_dirs=[file.parent, *include_dirs],
-        defines=defines,
-        instantiate=instantiate,
-        cache=cache,
-        use_cache=use_cache,
-    )
+    folders = [file.parent, *(Path(d) for d in include_dirs)]
+
+    def compiled(text: str, headers: Mapping[str, str], more: Sequence[str]) -> Cubin:
+        return compile_source(
+            text,
+            arch=arch,
+            name=f"{SOURCE_ROOT}/{file.name}",
+            options=[*options, *more],
+            include_dirs=folders,
+            defines=defines,
+            instantiate=instantiate,
+            headers=headers,
+            cache=cache,
+            use_cache=use_cache,
+        )
+
+    try:
+        return compiled(source, {}, ())
+    except CompileError as error:
+        try:
+            part = device_part(
+                file,
+                source,
+                root=SOURCE_ROOT,
+                include_dirs=folders,
+                header_dirs=nvrtc.header_dirs(),
+                defines=defines or (),
+            )
+        except InputError as reason:
+            raise CompileError(f"{error}; {reason}", error.log) from None
+        if not part.changed:
+            raise error from None
+    try:
+        made = compiled(part.source, part.headers, _AS_NVCC)
+    except CompileError as error:
+        raise part.explain(error) from None
+    return replace(made, notice=part.notice)

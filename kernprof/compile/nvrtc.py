@@ -7,7 +7,7 @@ not installed, the library of CUDA 13 or of a CUDA toolkit does for the newer ar
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -60,9 +60,11 @@ def compiler_version() -> str:
     """
     major, minor = library().version
     kind = f"cu{major}" if major < 13 else ""
-    names = [f"{name}-{kind}".rstrip("-") for name in ("nvidia-cuda-nvrtc", "nvidia-cuda-runtime")]
-    build, headers = (_distribution_version(name) for name in names)
-    return f"nvrtc {major}.{minor} (wheel {build}); headers {headers}"
+    wheels = ("cuda-nvrtc", "cuda-runtime", "cuda-cccl", "cuda-nvcc", "curand")
+    build, *headers = (
+        _distribution_version(f"nvidia-{name}-{kind}".rstrip("-")) for name in wheels
+    )
+    return f"nvrtc {major}.{minor} (wheel {build}); headers {', '.join(headers)}"
 
 
 @cache
@@ -90,9 +92,21 @@ def check_target(arch: str) -> None:
     raise UnknownNameError("compiler target", arch, targets())
 
 
-def cuda_headers() -> Path | None:
-    """Return the directory of the CUDA runtime's headers (``cuda_fp16.h``), or None."""
-    return library().place.headers
+@cache
+def header_dirs() -> tuple[Path, ...]:
+    """Return the directories of NVIDIA's headers: the CUDA runtime's, and what is beside them.
+
+    Beside them are, in separate wheels, the C++ core libraries (``cuda/std``, which
+    ``cooperative_groups.h`` needs), the compiler's own (``mma.h``) and cuRAND's device functions.
+    """
+    runtime = library().place.headers
+    if runtime is None:
+        return ()
+    wheels = runtime.parent.parent
+    beside = [wheels / name / "include" for name in ("cuda_cccl", "cuda_nvcc", "curand")]
+    if runtime.parent.name != "cuda_runtime":
+        beside = [runtime / "cccl"]
+    return (runtime, *(folder for folder in beside if folder.is_dir()))
 
 
 def _text(nvrtc: Nvrtc, program: ctypes.c_void_p, size: str, fetch: str) -> bytes:
@@ -108,7 +122,12 @@ def _text(nvrtc: Nvrtc, program: ctypes.c_void_p, size: str, fetch: str) -> byte
 
 
 def compile_program(
-    source: str, name: str, arch: str, options: Sequence[str], instantiate: Sequence[str] = ()
+    source: str,
+    name: str,
+    arch: str,
+    options: Sequence[str],
+    instantiate: Sequence[str] = (),
+    headers: Mapping[str, str] | None = None,
 ) -> Compiled:
     """Compile one source text for one architecture.
 
@@ -122,6 +141,8 @@ def compile_program(
         Further options as NVRTC takes them.
     instantiate
         Name expressions of template kernels to instantiate ("gemm<32, true>").
+    headers
+        Text of further headers by the name that an ``#include`` gives them.
 
     Raises
     ------
@@ -135,14 +156,17 @@ def compile_program(
     check_target(arch)
     nvrtc = library()
     program = ctypes.c_void_p()
+    given = headers or {}
+    texts = (ctypes.c_char_p * len(given))(*(_c_text("a header", t) for t in given.values()))
+    named = (ctypes.c_char_p * len(given))(*(_c_text("a header's name", n) for n in given))
     status = nvrtc.call(
         "nvrtcCreateProgram",
         ctypes.byref(program),
         _c_text("the source", source),
         _c_text("the source's name", name),
-        0,
-        None,
-        None,
+        len(given),
+        texts,
+        named,
     )
     if status != 0:
         raise CompileError(f"{name}: NVRTC makes no program of it ({nvrtc.status_text(status)})")
@@ -185,12 +209,6 @@ def _first_error(log: str) -> str:
     lines = log.splitlines()
     for line in lines:
         if "error" in line:
-            missing_host = "cannot open source file" in line or "could not open source file" in line
-            hint = (
-                "; only device code is compiled here: keep kernels apart from host code, or name"
-                " the directory with -I"
-                if missing_host
-                else ""
-            )
-            return line.strip() + hint
+            missing = "cannot open source file" in line or "could not open source file" in line
+            return line.strip() + ("; name its directory with -I" if missing else "")
     return lines[0].strip() if lines else "the compiler gives no reason"

@@ -88,11 +88,25 @@ def numba_subject(
     if device is None:
         raise UsageError("machine code is for one GPU: tell which with --gpu (a100, sm_86, ...)")
     flat: dict[str, Argument] = {}
+    args = _ordered(function, args)
     for name, value in args.items():
         flat.update(_parameters(name, value))
     image, symbol = compile_kernel(function, list(args.values()), arch=device.arch.name)
     name = function.py_func.__name__
     return Subject(load(image), symbol, device.gpu, device, name=name), flat
+
+
+def _ordered(function: Any, args: Mapping[str, Argument]) -> Mapping[str, Argument]:
+    """Put arguments into the function's order where they bear its parameters' names."""
+    code = function.py_func.__code__
+    names = code.co_varnames[: code.co_argcount]
+    unknown = [name for name in args if name not in names]
+    if len(args) != len(names) or len(unknown) == len(args):
+        return args
+    if unknown:
+        shown = f"{function.py_func.__name__}({', '.join(names)})"
+        raise UsageError(f"no parameter {unknown[0]!r}; the kernel is {shown}")
+    return {name: args[name] for name in names}
 
 
 def _parameters(name: str, value: Argument) -> dict[str, Argument]:

@@ -13,6 +13,7 @@ from kernprof.compile.numba_kernels import is_kernel
 from kernprof.errors import CubinError, ShapeError, UnavailableError, UsageError
 from kernprof.prediction.agreement import Compared, compare
 from kernprof.prediction.numba_kernels import PYTHON_SUFFIX, load_kernel, numba_subject
+from kernprof.prediction.signature import arrange, parameters
 from kernprof.prediction.subject import Subject, load_subject
 from kernprof.profile import KernelProfile
 from kernprof.reports.names import demangle, function_name
@@ -54,6 +55,8 @@ class Prediction:
         The report's own profile of the launch, or None.
     check
         Defects found, where that was asked for.
+    notice
+        What of the source was left out as host code; empty where nothing was.
     """
 
     profile: KernelProfile
@@ -64,6 +67,7 @@ class Prediction:
     untimed: str = ""
     reference: KernelProfile | None = None
     check: CheckReport | None = None
+    notice: str = ""
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row an instruction: text, line, counts, and warp-cycles by stall reason.
@@ -131,6 +135,7 @@ def predict(
     what_if: WhatIf | None = None,
     check: bool = False,
     undefined: Collection[str] = (),
+    time_limit_s: float | None = None,
 ) -> Prediction:
     """Execute a kernel's machine code, count what it does and predict its time.
 
@@ -161,6 +166,8 @@ def predict(
         reach. Such a run is slower and time is not predicted from it.
     undefined
         With ``check``: names of arrays whose content counts as not written yet.
+    time_limit_s
+        Seconds after which a launch that has not ended is stopped; by default none.
 
     Raises
     ------
@@ -201,6 +208,7 @@ def predict(
         what_if=what_if,
         check=check,
         undefined=undefined,
+        time_limit_s=time_limit_s,
     )
 
 
@@ -216,6 +224,7 @@ def execute(
     what_if: WhatIf | None = None,
     check: bool = False,
     undefined: Collection[str] = (),
+    time_limit_s: float | None = None,
 ) -> Prediction:
     """Run a subject; see :func:`predict`.
 
@@ -231,6 +240,10 @@ def execute(
     if dynamic_shared is None:
         dynamic_shared = subject.dynamic_shared_bytes or 0
     block3 = _extent("block", block, subject.block)
+    full = demangle(subject.symbol)
+    shown = subject.name or (function_name(full) if full else subject.symbol)
+    sizes = [p.size_bytes for p in subject.program.kernel(subject.symbol).image.parameters]
+    args = arrange(shown, parameters(sizes, full, subject.parameters), args)
     if undefined and not check:
         raise UsageError("undefined arrays are told apart by a checked run only; add check")
     budget, untimed = _budget(subject, block3, dynamic_shared)
@@ -247,13 +260,9 @@ def execute(
         trace=budget,
         check=check,
         undefined=[n for n, name in enumerate(args) if name in set(undefined)],
+        time_limit_s=time_limit_s,
     )
-    full = demangle(subject.symbol)
-    exact = replace(
-        sim.profile(done, gpu=subject.gpu),
-        kernel=subject.name or (function_name(full) if full else subject.symbol),
-        demangled=full,
-    )
+    exact = replace(sim.profile(done, gpu=subject.gpu), kernel=shown, demangled=full)
     made, timing = exact, None
     if budget is not None and subject.device is not None:
         clock = clock_mhz or subject.clock_mhz
@@ -268,6 +277,7 @@ def execute(
         untimed=untimed,
         reference=reference,
         check=done.check,
+        notice=subject.notice,
     )
 
 

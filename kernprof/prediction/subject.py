@@ -44,6 +44,10 @@ class Subject:
         The report's own profile of the launch, or None.
     name
         What people call the kernel, where the symbol doesn't tell.
+    notice
+        What the user must know of how the subject was made; empty where nothing.
+    parameters
+        Names and types of the kernel's parameters as the source has them, one entry an overload.
     """
 
     program: Program
@@ -56,6 +60,8 @@ class Subject:
     dynamic_shared_bytes: int | None = None
     reference: KernelProfile | None = None
     name: str | None = None
+    notice: str = ""
+    parameters: tuple[tuple[tuple[str, str], ...], ...] = ()
 
 
 def load_subject(
@@ -120,6 +126,7 @@ def _source(
     options: Sequence[str],
 ) -> Subject:
     from kernprof.compile import compile_file
+    from kernprof.compile.signatures import kernel_parameters
     from kernprof.sim.program import load
 
     if device is None:
@@ -135,7 +142,13 @@ def _source(
     )
     program = load(made.image)
     symbol = made.lowered[kernel] if template and kernel else choose(program, kernel)
-    return Subject(program, symbol, device.gpu, device)
+    notice = f"{file.name}: {made.notice}" if made.notice else ""
+    full = demangle(symbol)
+    known = kernel_parameters(
+        file, file.read_text("utf-8"), [file.parent, *(Path(d) for d in include_dirs)]
+    )
+    overloads = known.get(function_name(full) if full else symbol, ())
+    return Subject(program, symbol, device.gpu, device, notice=notice, parameters=overloads)
 
 
 def _cubin(image: bytes, kernel: str | None, device: Device | None) -> Subject:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,10 @@ _R_CUDA_64 = 2
 
 _OLD_OSABI = 51  # cubins made before CUDA 13: SM number in the low byte of the flags
 _SM_SHIFT_NEW = 8
+_REGISTERS_SHIFT = 24
+"""Of ``sh_info`` of a kernel's section; the other bits are its symbol (CuAssembler's notes)."""
+
+_MAX_VARIABLES_BYTES = 1 << 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +172,13 @@ def read_cubin(data: bytes) -> CubinImage:
         )
     try:
         return _read(ELFFile(io.BytesIO(data)))
-    except (ELFError, struct.error, IndexError, UnicodeDecodeError) as error:
+    except CubinError:
+        raise
+    # The ELF library checks little: a damaged file makes it fail in any of its own ways.
+    except (ELFError, struct.error, zlib.error, ArithmeticError, LookupError, ValueError) as error:
         raise CubinError(f"damaged cubin: {error}") from error
+    except (AttributeError, TypeError, AssertionError, MemoryError, RecursionError) as error:
+        raise CubinError(f"damaged cubin: {type(error).__name__} while reading it") from error
 
 
 def _read(elf: Any) -> CubinImage:
@@ -187,7 +197,7 @@ def _read(elf: Any) -> CubinImage:
             continue
         kernels[symbol.name] = _kernel(symbol, symbols, sections, by_name, regcounts, stacks, elf)
     global_sections = {
-        index: (bytes(s["sh_size"]) if s["sh_type"] == "SHT_NOBITS" else bytes(s.data()))
+        index: _content(s)
         for index, s in enumerate(sections)
         if s.name in (".nv.global", ".nv.global.init")
     }
@@ -199,6 +209,18 @@ def _read(elf: Any) -> CubinImage:
             s for s in symbols if s.section in global_sections and s.name and s.size_bytes
         ),
     )
+
+
+def _content(section: Any) -> bytes:
+    """Return a section's bytes; one without content in the file is zero."""
+    if section["sh_type"] != "SHT_NOBITS":
+        return bytes(section.data())
+    if section["sh_size"] > _MAX_VARIABLES_BYTES:
+        raise CubinError(
+            f"{section.name} has {section['sh_size']:,} bytes; more than {_MAX_VARIABLES_BYTES:,} "
+            "of global variables are not simulated"
+        )
+    return bytes(section["sh_size"])
 
 
 def _arch(elf: Any) -> str:
@@ -281,7 +303,9 @@ def _kernel(
         if parameters:
             raise CubinError(f"{name}: parameters without a constant bank attribute")
         base = len(_constants(name, by_name).get(0, b""))
-    if symbol.index not in regcounts:
+    # Kernels that were not made by ptxas (cuBLAS's) have it in their section's header only.
+    registers = regcounts.get(symbol.index) or text["sh_info"] >> _REGISTERS_SHIFT
+    if not registers:
         raise CubinError(f"{name}: the cubin does not tell its register count")
     shared = by_name.get(f".nv.shared.{name}")
     relocations = tuple(_relocations(name, symbols, sections, by_name))
@@ -290,7 +314,7 @@ def _kernel(
         section=symbol.section,
         code=bytes(text.data()),
         entry=symbol.value,
-        registers=regcounts[symbol.index],
+        registers=registers,
         shared_bytes=shared[1]["sh_size"] if shared else 0,
         local_bytes=stacks.get(symbol.index, 0),
         parameters=tuple(sorted(parameters, key=lambda p: p.ordinal)),

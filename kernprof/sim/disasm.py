@@ -174,7 +174,9 @@ def _run(tool: Disassembler, cubin: bytes) -> str:
         except OSError as error:
             raise UnavailableError(f"{tool.path} can't be run ({error})", _MODERN) from error
     if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        said = done.stderr.strip().splitlines() or ["no message"]
+        # What went wrong first; warnings come before and behind it.
+        reason = next((line for line in said if "error" in line or "fatal" in line), said[-1])
         reason = reason.replace(str(path), "the cubin")
         raise CubinError(f"nvdisasm {tool.version[0]}.{tool.version[1]} refuses it: {reason}")
     return done.stdout

@@ -34,7 +34,8 @@ from kernprof.sim.notes import notes
 from kernprof.sim.program import Kernel, Program
 from kernprof.sim.recording import Trace, TraceBudget, record
 from kernprof.sim.shadow import Shadow
-from kernprof.sim.site import launch_constants
+from kernprof.sim.site import bank_bytes, launch_constants
+from kernprof.sim.watch import watched
 
 _FIRST_ADDRESS = 0x7F00_0000_0000
 _ALIGNMENT = 512
@@ -143,6 +144,7 @@ def run(
     trace: TraceBudget | None = None,
     check: bool = False,
     undefined: Collection[int] = (),
+    time_limit_s: float | None = None,
 ) -> Execution:
     """Execute a kernel launch.
 
@@ -168,6 +170,9 @@ def run(
         :mod:`kernprof.sim.check`. Runs on one host thread, so that findings can be repeated.
     undefined
         With ``check``: positions in ``args`` of arrays whose content counts as not written yet.
+    time_limit_s
+        Seconds of wall time after which a launch that has not ended is stopped, as by a fault;
+        translating the kernel is not counted. By default there is none; Ctrl-C stops it too.
 
     Raises
     ------
@@ -176,7 +181,7 @@ def run(
     CubinError
         The kernel came to an instruction whose meaning is not known.
     LaunchFaultError
-        The kernel accessed memory that it must not, or can't go on.
+        The kernel accessed memory that it must not, can't go on, or ran into the time limit.
     """
     _check_arguments(program.kernel(kernel), args)
     if check and trace is not None:
@@ -200,11 +205,16 @@ def run(
     if check:
         shadow = _shadow(states[0], memory, args, undefined)
     traced = None
-    if trace is not None:
-        first = states[0]
-        traced = record(compiled, first.context, first.counters["block_executed"], blocks, trace)
-    if not any(s.context.fault_kind for s in states):
-        _drive(compiled, states, traced.blocks if traced else 0, blocks)
+
+    def work() -> None:
+        nonlocal traced
+        if trace is not None:
+            tally = states[0].counters["block_executed"]
+            traced = record(compiled, states[0].context, tally, blocks, trace)
+        if not any(s.context.fault_kind for s in states):
+            _drive(compiled, states, traced.blocks if traced else 0, blocks)
+
+    watched(work, [s.context for s in states], time_limit_s)
     for state in states:
         if state.context.fault_kind and not (check and state.context.fault_kind in ENDING):
             raise fault_error(compiled, state.context, block3)
@@ -317,9 +327,8 @@ def _memory(
     }
     section_base = {index: place(array, "global variables") for index, array in sections.items()}
     banks = {number: bytearray(content) for number, content in image.constants.items()}
-    ends = [image.parameter_base + p.offset_bytes + p.size_bytes for p in image.parameters]
     first = banks.setdefault(0, bytearray())
-    first.extend(bytes(max(0, max([image.parameter_base, *ends]) - len(first))))
+    first.extend(bytes(bank_bytes(kernel, 0) - len(first)))
     for parameter, argument in zip(image.parameters, args, strict=True):
         packed = _pack(kernel.name, parameter.ordinal, parameter.size_bytes, argument, place)
         at = image.parameter_base + parameter.offset_bytes

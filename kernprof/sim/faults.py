@@ -14,6 +14,7 @@ _TEXTS = {
     FaultKind.DEADLOCK: "waits for lanes that never come",
     FaultKind.BAD_BRANCH: "branches to {address:#x}, where no block of instructions begins",
     FaultKind.FUEL: "loops without end (a lock, or a wait for another block that is not running)",
+    FaultKind.STOPPED: "was still running when the time limit was reached",
 }
 
 

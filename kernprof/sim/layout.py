@@ -37,6 +37,7 @@ class FaultKind(IntEnum):
     BAD_BRANCH = 6
     CONSTANT = 7
     FUEL = 8
+    STOPPED = 9
 
 
 class StepResult(IntEnum):
@@ -102,6 +103,7 @@ class Context(ctypes.Structure):
         ("trace", ctypes.c_uint64),
         ("check", ctypes.c_uint64),
         ("barrier_arrived", ctypes.c_uint32 * BLOCK_BARRIERS),
+        ("stop", ctypes.c_uint32),
     )
 
 

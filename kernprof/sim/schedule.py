@@ -59,6 +59,7 @@ class _Runner:
         warp_count = self._context("warp_count")
         with kit.count(self.count) as number:
             self._enter_block(self.first + number, warps, stride, warp_count)
+            self._look_at_stop(warps)
             self._run_block(warps, stride, warp_count)
         kit.ir.ret(kit.i32(0).raw)
 
@@ -143,6 +144,7 @@ class _Runner:
             kit.store(used, slices)
             with kit.when(used.ugt(MAX_SLICES), likely=False):
                 self._stop(FaultKind.FUEL, warp)
+            self._look_at_stop(warp)
         exited = result.eq(StepResult.EXITED)
         at_barrier = result.eq(StepResult.BARRIER)
         state = exited.where(kit.i32(DONE), at_barrier.zext(I32) * AT_BARRIER)
@@ -156,6 +158,10 @@ class _Runner:
             with kit.when(kit.load(I32, warp, offset_of(Warp, "state")).eq(AT_BARRIER)):
                 kit.store(index.trunc(I32), self.context, offset_of(Context, "current_warp"))
                 self._stop(FaultKind.DEADLOCK, warp)
+
+    def _look_at_stop(self, warp: Value) -> None:
+        with self.kit.when(self._context("stop", kind=I32).ne(0), likely=False):
+            self._stop(FaultKind.STOPPED, warp)
 
     def _stop(self, kind: FaultKind, warp: Value) -> None:
         kit = self.kit

@@ -206,6 +206,11 @@ class Site:
             raise Refused("a constant operand with a register in its address")
         offset = operand.offset + extra
         check_launch_constant(self.kernel, operand.bank, offset)
+        extent = bank_bytes(self.kernel, operand.bank)
+        if not 0 <= offset <= extent - 4:
+            raise Refused(
+                f"offset {offset:#x} is beyond the {extent} bytes of constant bank {operand.bank}"
+            )
         pointer = self.kit.load(
             PTR, self.context, offset_of(Context, "banks", operand.bank), align=8
         )
@@ -396,6 +401,16 @@ def check_launch_constant(kernel: Kernel, bank: int, offset: int) -> None:
         return
     if offset not in launch_constants(kernel.sm):
         raise Refused(f"launch constant c[0x0][{offset:#x}] is not known on {kernel.arch}")
+
+
+def bank_bytes(kernel: Kernel, bank: int) -> int:
+    """Return the size of a constant bank; that of bank 0 holds all parameters."""
+    image = kernel.image
+    found = len(image.constants.get(bank, b""))
+    if bank != 0:
+        return found
+    ends = [image.parameter_base + p.offset_bytes + p.size_bytes for p in image.parameters]
+    return max([found, image.parameter_base, *ends])
 
 
 def launch_constants(sm: int) -> dict[int, str]:

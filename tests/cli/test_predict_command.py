@@ -56,7 +56,11 @@ def test_other_formats(command: list[str], fmt: str, capsys) -> None:
         (["--grid", "0"], 2, "every extent"),
         (["--grid", "1,1,1,1"], 2, "expected X"),
         (["--out", "n=x.npy"], 2, "no array argument 'n'"),
-        (["--arg", "z=int32:1"], 2, "has 4 parameters, got 5"),
+        (
+            ["--arg", "z=int32:1"],
+            2,
+            "has no parameter 'z'; it is saxpy(int n, float a, const float * x, float * y)",
+        ),
         (["--gpu", "nothing"], 2, "GPU"),
         (["--grid", "5", "--define", "n=1"], 3, "error"),
         (["--launch", "1"], 2, "belongs to reports"),

@@ -93,7 +93,16 @@ def test_the_command_runs_a_python_file(capsys: pytest.CaptureFixture[str]) -> N
         (["--kernel", "helper", "--gpu", "a100", "--arg", "x=int32:1"], 2, "device function"),
         (["--kernel", "saxpy", "--gpu", "a100", "--arg", "x=int32:1"], 2, "(n, a, x, y), 1 are"),
         (
-            ["--kernel", "block_sums", "--gpu", "a100", "--arg", "x=int32:1", "--arg", "y=int32:1"],
+            [
+                "--kernel",
+                "block_sums",
+                "--gpu",
+                "a100",
+                "--arg",
+                "x=int32:1",
+                "--arg",
+                "out=int32:1",
+            ],
             3,
             "can't compile block_sums",
         ),

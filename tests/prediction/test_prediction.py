@@ -91,7 +91,7 @@ def test_what_is_missing_is_told(source: Path) -> None:
         run(source, [y], kernel="reverse", grid=1, block=32)
     with pytest.raises(UsageError, match="--grid X,Y,Z"):
         run(source, [y], kernel="reverse", block=32, gpu="a100")
-    with pytest.raises(UsageError, match=r"has 1 parameters, got 2.*8 bytes"):
+    with pytest.raises(UsageError, match=r"has 1 parameter, got 2.*--arg y=float32"):
         run(source, [y, y], kernel="reverse", grid=1, block=32, gpu="a100")
     with pytest.raises(UsageError, match=r"no kernel 'nothing'; there are: .*reverse"):
         run(source, [y], kernel="nothing", grid=1, block=32, gpu="a100")

@@ -1,4 +1,4 @@
-"""Run damaged machine code in a process of its own: ``fuzzed_worker.py SEED COUNT``.
+"""Run damaged machine code in a process of its own: ``fuzzed_worker.py SEED COUNT KERNEL``.
 
 Prints a tally of outcomes as JSON. Anything but a result or one of the project's own errors ends
 the process with a traceback.
@@ -21,7 +21,16 @@ from kernprof.sim.recording import TraceBudget
 from kernprof.timing import simulate
 
 MEMORY_BYTES = 6 << 30
-SOURCE = """
+LIMIT_S = 2
+SOURCES = {
+    # Quickly translated, so that many damaged images can be tried.
+    "short": """
+extern "C" __global__ void k(const float* x, float* y, int n) {
+  int i = blockIdx.x * 128 + threadIdx.x;
+  if (i < n) y[i] = x[i];
+}
+""",
+    "long": """
 extern "C" __global__ void k(const float* x, float* y, int n) {
   __shared__ float s[128];
   int i = blockIdx.x * 128 + threadIdx.x;
@@ -32,7 +41,8 @@ extern "C" __global__ void k(const float* x, float* y, int n) {
   if (i < n) y[i] = v;
   if (v > 3) atomicAdd(y, 1.f);
 }
-"""
+""",
+}
 
 
 def damaged(rng: random.Random, image: bytes, code: range) -> bytes:
@@ -51,7 +61,9 @@ def outcome(image: bytes) -> str:
         x, y = np.ones(512, np.float32), np.zeros(512, np.float32)
         name = next(iter(program.kernels))
         budget = TraceBudget(100_000, 100)
-        done = sim.run(program, name, 4, 128, [x, y, np.int32(500)], trace=budget)
+        done = sim.run(
+            program, name, 4, 128, [x, y, np.int32(500)], trace=budget, time_limit_s=LIMIT_S
+        )
         simulate(done, find("a100"))
     except (KernprofError, StopIteration) as error:
         return type(error).__name__
@@ -63,7 +75,7 @@ def outcome(image: bytes) -> str:
 def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     rng = random.Random(int(sys.argv[1]))
-    image = compile_source(SOURCE, arch="sm_80").image
+    image = compile_source(SOURCES[sys.argv[3]], arch="sm_80").image
     body = sim.load(image).kernel("k").image.code
     start = image.index(body)
     tally: dict[str, int] = {}

@@ -391,3 +391,15 @@ def test_an_unknown_instruction_stops_only_when_it_is_reached() -> None:
     assert (x == 1).all()
     with pytest.raises(CubinError, match=r"CS2R.*sm_80.*h\.cu:3.*depends on time"):
         sim.run(program, "timed", 1, 32, [x, 1])
+
+
+def test_words_behind_a_constant_bank_are_refused() -> None:
+    """A damaged cubin may name a bank that is not there; its address must not be followed."""
+    code = 'extern "C" __global__ void k(const float *x, float *y) { y[threadIdx.x] = x[0]; }'
+    image = bytearray(compile_source(code, arch="sm_80").image)
+    kernel = sim.load(bytes(image)).kernel("k")
+    reads = next(i for i in kernel.instructions if "c[0x0][0x16" in i.text)
+    at = image.index(kernel.image.code) + reads.offset + 7
+    image[at] ^= 1 << (57 - 56)  # bits 54 to 58 of an instruction are the bank's number
+    with pytest.raises(CubinError, match="beyond the 0 bytes of constant bank 8"):
+        sim.run(sim.load(bytes(image)), "k", 1, 32, [np.zeros(32, np.float32)] * 2)

@@ -108,3 +108,30 @@ def test_damaged_cubins_are_refused_or_read() -> None:
             read_cubin(bytes(damaged[: rng.randrange(1, len(damaged) + 1)]))
         except CubinError:
             continue
+
+
+def test_register_counts_are_in_the_section_header_too() -> None:
+    """As in kernels that were not made by ptxas, whose table of attributes has none."""
+    image = bytearray(compile_source(SOURCE, arch="sm_80").image)
+    whole = read_cubin(bytes(image)).kernels
+    # EIATTR_REGCOUNT, format 4, 8 bytes: given a code that nobody knows.
+    record = bytes([4, 0x2F, 8, 0])
+    assert image.count(record) == len(whole)
+    made = read_cubin(bytes(image).replace(record, bytes([4, 0x7E, 8, 0]))).kernels
+    assert {n: k.registers for n, k in made.items()} == {n: k.registers for n, k in whole.items()}
+
+
+def test_damaged_tables_of_the_file_are_refused() -> None:
+    image = compile_source(SOURCE, arch="sm_80").image
+    rng = random.Random(5)
+    refused = 0
+    start = int.from_bytes(image[40:48], "little")  # e_shoff: the table of sections
+    for _ in range(400):
+        damaged = bytearray(image)
+        place = rng.choice((rng.randrange(64), rng.randrange(start, len(image))))
+        damaged[place] ^= 1 << rng.randrange(8)
+        try:
+            read_cubin(bytes(damaged))
+        except CubinError:
+            refused += 1
+    assert refused > 40
