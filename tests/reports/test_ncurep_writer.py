@@ -182,6 +182,18 @@ def test_addresses_from_0_are_moved_and_point_into_the_machine_code(tmp_path: Pa
     assert embedded.code.sources == {"/a.cu": "text\n"}
 
 
+def test_a_record_of_several_launches_stays_one(tmp_path: Path) -> None:
+    (once,) = read(write_report([launch(launches=512)]), tmp_path)
+    assert once.launches == 512
+    assert sum("stands for 512 launches" in note for note in once.notes) == 1
+    (twice,) = read(write_report([once]), tmp_path)
+    assert (twice.launches, twice.notes) == (512, once.notes)
+    (fewer,) = read(write_report([replace(once, launches=1)]), tmp_path)
+    assert fewer.launches == 1
+    (odd,) = read(write_report([launch(metrics={"kernprof__launches": 5})]), tmp_path)
+    assert odd.launches == 1
+
+
 def test_clock_and_cache_control_survive(tmp_path: Path) -> None:
     how = Collector("ncu", "2024.1.0.0", "locked to base", "none")
     (found,) = read(write_report([launch(collector=how, source=Source.MEASURED)]), tmp_path)

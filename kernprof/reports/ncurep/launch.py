@@ -27,6 +27,8 @@ from kernprof.reports.ncurep.values import Names, instances, integer, plain_valu
 from kernprof.reports.text import clean, decode
 
 PROVENANCE = "kernprof__provenance"
+LAUNCHES = "kernprof__launches"
+"""Written where one record stands for several launches; no profiler's own metric."""
 """Metric of text by which a report says that no GPU was involved: "predicted", or "predicted: how".
 
 The profiler's own programs show it among the raw metrics.
@@ -94,6 +96,7 @@ def profile(result: Any, position: int, where: str, context: Context) -> KernelP
             _integer(metrics, "launch__shared_mem_per_block_dynamic"),
         ),
         metrics=metrics,
+        launches=_launches(metrics),
         instances=tables,
         unset=found.unset,
         code=details.machine_code(module, base, mangled) if module is not None else None,
@@ -317,6 +320,11 @@ def _source(metrics: Mapping[str, MetricValue]) -> Source:
     if isinstance(value, str) and value.split(":")[0] == Source.PREDICTED:
         return Source.PREDICTED
     return Source.IMPORTED
+
+
+def _launches(metrics: Mapping[str, MetricValue]) -> int:
+    value = _integer(metrics, LAUNCHES)
+    return value if value is not None and 1 <= value < 1 << 31 else 1
 
 
 def _comments(result: Any, limits: Limits) -> tuple[str, ...]:

@@ -4,8 +4,8 @@ The layout is NVIDIA's public one (Customization Guide, "Report File Format", ve
 table of fields as the reader's. What comes back from our reader is what went in, value for value,
 except what a report has no place for:
 
-* ``origin`` becomes the new file's; ``family``, ``spread`` and ``launches`` are left out (several
-  launches in one record are told in its comment), ``notes`` become the comment;
+* ``origin`` becomes the new file's; ``family`` and ``spread`` are left out, ``notes`` become the
+  comment, and a record of several launches says how many in a metric of ours;
 * metrics that tell the launch and the device (``launch__grid_size``, ``device__attribute_...``,
   ``kernprof__provenance``) are added where a profile lacks them, since the official programs need
   them;
@@ -35,7 +35,7 @@ from kernprof.profile import (
     Source,
 )
 from kernprof.reports.ncurep.frame import MAGIC, VERSION
-from kernprof.reports.ncurep.launch import PROVENANCE
+from kernprof.reports.ncurep.launch import LAUNCHES, PROVENANCE
 from kernprof.reports.ncurep.schema import messages
 from kernprof.reports.ncurep.values import LazyInstances
 
@@ -263,6 +263,9 @@ def _completed(profile: KernelProfile) -> dict[str, MetricValue]:
     for name, value in known.items():
         if value is not None:
             values.setdefault(name, value)
+    values.pop(LAUNCHES, None)
+    if profile.launches > 1:
+        values[LAUNCHES] = profile.launches
     return values
 
 
@@ -437,8 +440,8 @@ def _nvtx(ranges: Sequence[str]) -> bytes:
 
 def _comment(profile: KernelProfile) -> str:
     said = [note.removeprefix(_COMMENT) for note in profile.notes]
-    if profile.launches > 1:
-        said.insert(0, f"median of {profile.launches} launches")
+    if profile.launches > 1 and not any("stands for " in s for s in said):
+        said.insert(0, f"stands for {profile.launches} launches")
     if profile.source is not Source.IMPORTED and not any(" by kernprof " in s for s in said):
         said.insert(0, f"{profile.source} by kernprof {__version__}")
     return "; ".join(said)
