@@ -406,6 +406,8 @@ class Translator:
         site.modifiers.drop(("REL", "NOINC"))
         if site.modifiers.left:
             site.modifiers.finish()
+        if any(isinstance(o, Register) for o in site.operands):
+            raise Refused("an indirect call")
         try:
             target = call_target(self.kernel, site.instruction)
         except CubinError as error:
