@@ -37,6 +37,7 @@ class FaultKind(IntEnum):
     BAD_BRANCH = 6
     CONSTANT = 7
     FUEL = 8
+    TRAP = 9
 
 
 class StepResult(IntEnum):
