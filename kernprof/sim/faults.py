@@ -13,6 +13,7 @@ _TEXTS = {
     FaultKind.CONSTANT: "reads offset {address:#x} beyond the end of its constant bank",
     FaultKind.DEADLOCK: "waits for lanes that never come",
     FaultKind.BAD_BRANCH: "branches to {address:#x}, where no block of instructions begins",
+    FaultKind.TRAP: "stops at a trap (__trap(), or what the compiler put where code can't come)",
     FaultKind.FUEL: "loops without end (a lock, or a wait for another block that is not running)",
     FaultKind.STOPPED: "was still running when the time limit was reached",
 }

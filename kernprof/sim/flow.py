@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kernprof.errors import CubinError
-from kernprof.sim.operands import Special
+from kernprof.sim.operands import Register, Special
 from kernprof.sim.program import Instruction, Kernel, target_of
 
 # Instructions after which the set of lanes, or the place, can be another.
@@ -84,7 +84,8 @@ def stack_bytes(kernel: Kernel) -> int:
 def _is_recursive(kernel: Kernel) -> bool:
     callees: dict[str, set[str]] = {}
     for instruction in kernel.instructions:
-        if instruction.opcode in ("CALL", "CAL"):
+        indirect = any(isinstance(o, Register) for o in instruction.operands)
+        if instruction.opcode in ("CALL", "CAL") and not indirect:
             try:
                 target = kernel.by_offset.get(call_target(kernel, instruction))
             except CubinError:

@@ -38,6 +38,7 @@ class FaultKind(IntEnum):
     CONSTANT = 7
     FUEL = 8
     STOPPED = 9
+    TRAP = 10
 
 
 class StepResult(IntEnum):

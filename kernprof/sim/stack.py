@@ -166,6 +166,7 @@ class StackTranslator(Translator):
             "CAL": self._call,
             "EXIT": self._exit,
             "BAR": self._barrier,
+            "BPT": self.trap,
             "SYNC": lambda site, after: self._wait(site, Token.SYNC, after),
             "BRK": lambda site, after: self._wait(site, Token.BREAK, after),
             "CONT": lambda site, after: self._wait(site, Token.CONTINUE, after),

@@ -303,6 +303,7 @@ class Translator:
             "WARPSYNC": partial(warp_sync, self),
             "ENDCOLLECTIVE": partial(end_collective, self),
             "BAR": partial(block_barrier, self),
+            "BPT": self.trap,
             "YIELD": self._yield,
             "NANOSLEEP": self._yield,
         }
@@ -406,6 +407,8 @@ class Translator:
         site.modifiers.drop(("REL", "NOINC"))
         if site.modifiers.left:
             site.modifiers.finish()
+        if any(isinstance(o, Register) for o in site.operands):
+            raise Refused("an indirect call")
         try:
             target = call_target(self.kernel, site.instruction)
         except CubinError as error:
@@ -441,6 +444,28 @@ class Translator:
         kit.jump(self.schedule)
         kit.at_end(rest)
         kit.store(lanes, self.group)
+        self.go(after)
+
+    def trap(self, site: Site, after: int) -> None:
+        """BPT.TRAP: the launch ends with an error where a lane is on."""
+        kit = self.kit
+        if not site.modifiers.take("TRAP"):
+            raise Refused("this form of BPT is not known")
+        site.modifiers.finish()
+        none, some = kit.block("no_trap"), kit.block("trap")
+        kit.branch(site.on.eq(0), none, some)
+        kit.at_end(some)
+        self.helpers.call(
+            kit,
+            self.helpers.fault(),
+            self.context,
+            kit.i32(FaultKind.TRAP),
+            kit.i32(site.instruction.index),
+            kit.cttz(site.on),
+            kit.i64(site.instruction.offset),
+        )
+        self._return(StepResult.FAULT)
+        kit.at_end(none)
         self.go(after)
 
     def _yield(self, site: Site, after: int) -> None:

@@ -101,6 +101,7 @@ extern "C" __global__ void warps(int* y, int m) {
   if (t < m) { s[t] = 5 * t; __syncwarp((1ull << m) - 1); y[t] += s[m - 1 - t]; }
 #if __CUDA_ARCH__ >= 700
   unsigned peers = __match_any_sync(~0u, t & 3);
+  __syncwarp();
   s[t] = y[t];
   __syncwarp(peers);
   y[t] += s[t ^ 4];
@@ -220,7 +221,30 @@ def test_lanes_exchange_from_different_places(program: sim.Program) -> None:
     assert np.array_equal(y[64:], given[(t + np.where(t % 3, 2, 1)) & 31])
 
 
+@pytest.mark.parametrize(
+    ("kernel", "threads", "numbers"),
+    [
+        ("halves", 128, ()),
+        ("produce", 128, (5,)),
+        ("given", 64, (5, 64)),
+        ("guarded", 128, (6,)),
+        ("warps", 32, (7,)),
+    ],
+)
+def test_barriers_order_accesses(
+    program: sim.Program, kernel: str, threads: int, numbers: tuple[int, ...]
+) -> None:
+    y = np.zeros(256, np.int32)
+    done = sim.run(program, kernel, 1, threads, [y, *numbers], check=True)
+    assert done.check is not None
+    assert done.check.clean, [f.message for f in done.check.findings]
+
+
 STUCK = """
+extern "C" __global__ void traps(const int* x, int* y) {
+  if (x[threadIdx.x] < 0) __trap();
+  y[threadIdx.x] = x[threadIdx.x];
+}
 extern "C" __global__ void stuck(int* y) {
   if (threadIdx.x < 32) asm volatile("bar.sync 1, 96;" ::: "memory");
   else asm volatile("bar.sync 2, 64;" ::: "memory");
@@ -229,11 +253,24 @@ extern "C" __global__ void stuck(int* y) {
 """
 
 
-@pytest.mark.parametrize("arch", ARCHES)
-def test_a_barrier_that_can_not_open_is_told(arch: str) -> None:
+@pytest.fixture(scope="module", params=ARCHES)
+def stuck(request: pytest.FixtureRequest) -> sim.Program:
     try:
-        program = sim.load(compile_source(STUCK, arch=arch, name="/kernprof/s.cu").image)
+        return sim.load(compile_source(STUCK, arch=request.param, name="/kernprof/s.cu").image)
     except UnavailableError as error:
         pytest.skip(str(error))
+
+
+def test_a_barrier_that_can_not_open_is_told(stuck: sim.Program) -> None:
     with pytest.raises(sim.LaunchFaultError, match="never come"):
-        sim.run(program, "stuck", 1, 64, [np.zeros(64, np.int32)])
+        sim.run(stuck, "stuck", 1, 64, [np.zeros(64, np.int32)])
+
+
+def test_a_trap_stops_the_launch_where_a_lane_comes_to_it(stuck: sim.Program) -> None:
+    x, y = np.arange(64, dtype=np.int32), np.zeros(64, np.int32)
+    sim.run(stuck, "traps", 1, 64, [x, y])
+    assert np.array_equal(x, y)
+    x[37] = -1
+    with pytest.raises(sim.LaunchFaultError, match="trap") as caught:
+        sim.run(stuck, "traps", 1, 64, [x, y])
+    assert caught.value.thread == (37, 0, 0)

@@ -7,7 +7,7 @@ import pytest
 
 from kernprof import sim
 from kernprof.compile import compile_source
-from kernprof.errors import UnavailableError
+from kernprof.errors import CubinError, UnavailableError
 
 SOURCE = """
 __noinline__ __device__ float total(const float* p, int n, float* last) {
@@ -72,6 +72,13 @@ extern "C" __global__ void mutual(int* y) {
   int calls = 0;
   y[threadIdx.x] = even(threadIdx.x, &calls);
   y[32 + threadIdx.x] = calls;
+}
+typedef int (*Step)(int);
+__device__ int up(int v) { return v + 1; }
+__device__ int triple(int v) { return v * 3; }
+__device__ Step steps[2] = {up, triple};
+extern "C" __global__ void indirect(int* y) {
+  y[threadIdx.x] = steps[threadIdx.x & 1](y[threadIdx.x]);
 }
 extern "C" __global__ void distances(unsigned long long* y) {
   __shared__ int h[16];
@@ -160,6 +167,17 @@ def test_recursion_and_mutual_calls(program: sim.Program) -> None:
     sim.run(program, "mutual", 1, 32, [z])
     assert z[:32].tolist() == [1 - k % 2 for k in range(32)]
     assert z[32:].tolist() == [k + 1 for k in range(32)]
+
+
+def test_indirect_calls_are_refused_or_right(program: sim.Program) -> None:
+    y = np.arange(32, dtype=np.int32)
+    try:
+        sim.run(program, "indirect", 1, 32, [y])
+    except CubinError as error:
+        assert "indirect call" in str(error)
+    else:
+        t = np.arange(32)
+        assert np.array_equal(y, np.where(t & 1, 3 * t, t + 1))
 
 
 def test_addresses_differ_as_elements_do(program: sim.Program) -> None:
