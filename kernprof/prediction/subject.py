@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -220,9 +220,20 @@ def _device(gpu: Gpu) -> Device | None:
     from kernprof.errors import UnknownNameError
 
     try:
-        return from_attributes(gpu.attributes) if gpu.attributes else find(gpu.name or "")
+        named = find(gpu.name or "")
     except (ReportError, UnknownNameError):
-        return None
+        named = None
+    if not gpu.attributes:
+        return named
+    try:
+        made = from_attributes(gpu.attributes)
+    except (ReportError, UnknownNameError):
+        return named
+    if named is None or named.arch.name != made.arch.name:
+        return made
+    # What the report states counts; what it leaves out is the board's.
+    absent = [f.name for f in fields(made) if getattr(made, f.name) is None]
+    return replace(made, **{name: getattr(named, name) for name in absent})
 
 
 def _clock_mhz(profile: KernelProfile) -> float | None:

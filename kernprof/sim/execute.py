@@ -315,7 +315,8 @@ def _memory(
     section_base = {index: place(array, "global variables") for index, array in sections.items()}
     banks = {number: bytearray(content) for number, content in image.constants.items()}
     first = banks.setdefault(0, bytearray())
-    first.extend(bytes(bank_bytes(kernel, 0) - len(first)))
+    for number, content in banks.items():
+        content.extend(bytes(bank_bytes(kernel, number) - len(content)))
     for parameter, argument in zip(image.parameters, args, strict=True):
         packed = _pack(kernel.name, parameter.ordinal, parameter.size_bytes, argument, place)
         at = image.parameter_base + parameter.offset_bytes
