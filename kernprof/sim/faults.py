@@ -72,6 +72,11 @@ def fault_error(
     )
     block = (context.block_index[0], context.block_index[1], context.block_index[2])
     text = _TEXTS[kind].format(address=address)
+    if kind is FaultKind.OUT_OF_BOUNDS and instruction.opcode in ("LDS", "STS", "ATOMS"):
+        text = (
+            f"accesses shared memory at {address:#x}, beyond the {context.shared_bytes:#x} bytes "
+            "of its block (static and dynamic)"
+        )
     return LaunchFaultError(
         f"{kernel.name}: thread {thread} of block {block} {text}: {where}",
         kind,

@@ -12,7 +12,7 @@ import pytest
 
 from kernprof import sim
 from kernprof.compile import compile_source
-from kernprof.errors import UnavailableError, UsageError
+from kernprof.errors import CubinError, UnavailableError, UsageError
 from kernprof.library import KernelEntry, Pointer, Role, entries, source
 from kernprof.sim import Finding, FindingKind
 
@@ -102,6 +102,15 @@ K two_barriers(float* x, int n) {
       x[i + 32] = 2;
       __syncthreads();                                                // two_barriers:2
     }
+  }
+}
+K waits_apart(float* x, unsigned lanes) {
+  if (threadIdx.x < 16) {
+    __syncwarp(lanes);                                                // waits_apart:1
+    x[threadIdx.x] = 1;
+  } else {
+    __syncthreads();                                                  // waits_apart:2
+    x[threadIdx.x] = 2;
   }
 }
 K spins(volatile int* x) {
@@ -322,6 +331,24 @@ def test_plain_write_beside_atomics() -> None:
     assert found
     assert {at(f.place) for f in found} == {line("plain_beside_atomic", 2)}
     assert {at(f.other_place) for f in found} == {line("plain_beside_atomic", 1)}
+
+
+def test_lanes_that_wait_for_each_other_at_different_barriers() -> None:
+    try:
+        done = sim.run(
+            program("sm_90"), "waits_apart", 1, 32, [floats(), np.uint32(0xFFFFFFFF)], check=True
+        )
+    except CubinError as refused:
+        assert "under a guard" in str(refused)
+        pytest.skip(str(refused))
+    assert done.check is not None
+    found = only(done.check, FindingKind.DEADLOCK)
+    assert not done.check.complete
+    assert {at(found.place), at(found.other_place)} == {
+        line("waits_apart", 1),
+        line("waits_apart", 2),
+    }
+    assert found.thread != found.other_thread
 
 
 def test_barriers_in_different_places() -> None:
