@@ -269,6 +269,7 @@ def execute(
         check=check,
         undefined=[n for n, name in enumerate(args) if name in set(undefined)],
         time_limit_s=time_limit_s,
+        names=list(args),
     )
     exact = replace(sim.profile(done, gpu=subject.gpu), kernel=shown, demangled=full)
     made, timing = exact, None

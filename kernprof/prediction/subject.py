@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kernprof.devices.model import Device
     from kernprof.sim.program import Program
 
-SOURCE_SUFFIXES = (".cu", ".cuh")
+SOURCE_SUFFIXES = (".cu", ".cuh", ".cpp", ".cc", ".cxx")
 _ELF = b"\x7fELF"
 _MAX_CUBIN_BYTES = 1 << 30
 

@@ -190,7 +190,7 @@ def _finding(kernel: Kernel, found: Found, extents: Sequence[Extent], block: Ind
     instruction = kernel.instructions[found.instruction]
     if space is Space.GLOBAL and instruction.opcode in ("LDS", "STS", "ATOMS"):
         space = Space.SHARED
-    near = _nearest(address, extents) if space is Space.GLOBAL else None
+    near = nearest(address, extents) if space is Space.GLOBAL else None
     other = None if found.other == _NONE else _place(kernel.instructions[found.other])
     return Finding(
         kind=_KINDS[kind],
@@ -260,7 +260,7 @@ def _block(index: Sequence[int]) -> Index:
     return int(index[0]), int(index[1]), int(index[2])
 
 
-def _nearest(address: int, extents: Sequence[Extent]) -> Extent | None:
+def nearest(address: int, extents: Sequence[Extent]) -> Extent | None:
     """Return the stretch that an address is in, or else the nearest one close by."""
 
     def distance(extent: Extent) -> int:

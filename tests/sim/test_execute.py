@@ -419,3 +419,11 @@ def test_faults_in_shared_memory_tell_its_size() -> None:
         sim.run(loaded, "k", 1, 32, [x.copy()], dynamic_shared=64)
     sim.run(loaded, "k", 1, 32, [x], dynamic_shared=128)
     assert np.array_equal(x, np.arange(31, -1, -1))
+
+
+def test_faults_name_the_argument_that_is_near() -> None:
+    code = 'extern "C" __global__ void k(float *x) { x[threadIdx.x] = 1; }'
+    loaded = sim.load(compile_source(code, arch="sm_80").image)
+    for names, shown in (((), "argument 0"), (("result",), "result")):
+        with pytest.raises(LaunchFaultError, match=rf"\({shown} of 40 bytes, offset 40\)"):
+            sim.run(loaded, "k", 1, 32, [np.zeros(10, np.float32)], names=names)
