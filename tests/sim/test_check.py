@@ -113,6 +113,10 @@ K waits_apart(float* x, unsigned lanes) {
     x[threadIdx.x] = 2;
   }
 }
+K spins_behind(volatile int* x) {
+  if (threadIdx.x > 50) x[threadIdx.x] = 1;                           // spins_behind:1
+  while (x[0] == 0) {}                                                // spins_behind:2
+}
 K spins(volatile int* x) {
   while (x[0] == 0) {}                                                // spins:1
 }
@@ -331,6 +335,14 @@ def test_plain_write_beside_atomics() -> None:
     assert found
     assert {at(f.place) for f in found} == {line("plain_beside_atomic", 2)}
     assert {at(f.other_place) for f in found} == {line("plain_beside_atomic", 1)}
+
+
+def test_a_time_limit_keeps_what_was_found() -> None:
+    x = np.zeros(40, np.int32)
+    report = check("spins_behind", x, time_limit_s=0.3)
+    assert [f.kind for f in report.findings] == [FindingKind.OUT_OF_BOUNDS, FindingKind.UNFINISHED]
+    assert at(report.findings[1].place) == line("spins_behind", 2)
+    assert not report.complete
 
 
 def test_lanes_that_wait_for_each_other_at_different_barriers() -> None:
