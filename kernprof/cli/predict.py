@@ -22,6 +22,7 @@ from kernprof.cli.what_if import parse_what_if
 from kernprof.errors import UsageError
 
 if TYPE_CHECKING:
+    from kernprof.prediction.arguments import Spec
     from kernprof.prediction.run import Prediction
 
 _MAX_EXTENT = 2**31 - 1
@@ -141,7 +142,7 @@ def predict(
     if output is not None and output.suffix == REPORT_SUFFIX:
         write([one.profile for one in done], output, embed_source=embed_source)
         return
-    emit(_render(done, fmt, output, lines=lines), output)
+    emit(_render(done, specs, seed, fmt, output, lines=lines), output)
     if any(one.check is not None and one.check.findings for one in done):
         raise typer.Exit(_FOUND)
 
@@ -188,7 +189,15 @@ def _save(done: Prediction, targets: Mapping[str, Path]) -> None:
         notice(f"{name} is in {path}")
 
 
-def _render(every: Sequence[Prediction], fmt: Format, output: Path | None, *, lines: bool) -> str:
+def _render(
+    every: Sequence[Prediction],
+    specs: Sequence[Spec],
+    seed: int,
+    fmt: Format,
+    output: Path | None,
+    *,
+    lines: bool,
+) -> str:
     from kernprof.stalls.analysis import analyse
     from kernprof.timing.accuracy import model_error
     from kernprof.view import predict as view
@@ -201,6 +210,7 @@ def _render(every: Sequence[Prediction], fmt: Format, output: Path | None, *, li
     by_line = view.line_table(done.execution, done.profile.kernel) if lines else None
     if fmt is Format.JSON:
         document = profiles_document(analyses)
+        document["arguments"] = [spec.record(seed) for spec in specs]
         if done.timing is not None:
             document["model_error"] = model_error().record()
         if done.check is not None:
@@ -214,7 +224,9 @@ def _render(every: Sequence[Prediction], fmt: Format, output: Path | None, *, li
         return dump(document)
     tables = [view.count_table([one.profile for one in every])]
     if done.agreement:
-        tables = [view.agreement_table(done.agreement)]
+        made_up = {s.name: s.content for s in specs if s.made_up}
+        source = str(done.reference.source) if done.reference is not None else ""
+        tables = [view.agreement_table(done.agreement, source, made_up, seed)]
         if done.timing is not None and done.reference is not None:
             tables.insert(0, view.beside_table(done.profile, done.reference))
     if by_line is not None:

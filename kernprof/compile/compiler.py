@@ -241,6 +241,11 @@ def compile_file(
             use_cache=use_cache,
         )
 
+    def named(error: CompileError) -> CompileError:
+        """Return the error with the user's own path, which editors can open."""
+        folder = "" if file.parent == Path() else f"{file.parent}/"
+        return CompileError(str(error).replace(f"{SOURCE_ROOT}/", folder), error.log)
+
     try:
         return compiled(source, {}, ())
     except CompileError as error:
@@ -254,11 +259,11 @@ def compile_file(
                 defines=defines or (),
             )
         except InputError as reason:
-            raise CompileError(f"{error}; {reason}", error.log) from None
+            raise named(CompileError(f"{error}; {reason}", error.log)) from None
         if not part.changed:
-            raise error from None
+            raise named(error) from None
     try:
         made = compiled(part.source, part.headers, _AS_NVCC)
     except CompileError as error:
-        raise part.explain(error) from None
+        raise named(part.explain(error)) from None
     return replace(made, notice=part.notice)

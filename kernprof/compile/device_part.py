@@ -160,7 +160,7 @@ def device_part(
             hidden[file.name] += each.members
         else:
             hidden[file.name].append((each.start, each.end))
-            if each.sort is not Sort.OTHER:
+            if each.sort is not Sort.OTHER and not each.device:
                 left_out.append(_left_out(file, each))
     named = frozenset(name for _, each in found if id(each) in kept for name in each.uses)
     unneeded = {

@@ -181,7 +181,9 @@ def compile_program(
         log = _text(nvrtc, program, "nvrtcGetProgramLogSize", "nvrtcGetProgramLog")
         message = log.rstrip(b"\0").decode("utf-8", "replace").strip()
         if status != 0:
-            raise CompileError(f"{name}: {_first_error(message)}", message)
+            first = _first_error(message)
+            told = first if first.startswith(name) else f"{name}: {first}"
+            raise CompileError(told, message)
         image = _text(nvrtc, program, "nvrtcGetCUBINSize", "nvrtcGetCUBIN")
         lowered = {}
         for expression in instantiate:

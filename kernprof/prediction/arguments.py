@@ -53,6 +53,21 @@ class Spec:
     shape: tuple[int, ...] | None
     content: str
 
+    @property
+    def made_up(self) -> bool:
+        """Whether the content is a fill, and not the user's own data or value."""
+        return self.shape is not None and self.content in FILLS
+
+    def record(self, seed: int) -> dict[str, str | int | list[int] | None]:
+        """Return it as plain data; ``seed`` is told where the content depends on it."""
+        made: dict[str, str | int | list[int] | None] = {
+            "name": self.name,
+            "dtype": self.dtype,
+            "shape": None if self.shape is None else list(self.shape),
+            "content": self.content,
+        }
+        return made | ({"seed": seed} if self.shape and self.content == "random" else {})
+
 
 def parse(text: str) -> Spec:
     """Read one ``--arg``.

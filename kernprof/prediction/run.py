@@ -243,10 +243,18 @@ def execute(
     full = demangle(subject.symbol)
     shown = subject.name or (function_name(full) if full else subject.symbol)
     sizes = [p.size_bytes for p in subject.program.kernel(subject.symbol).image.parameters]
-    args = arrange(shown, parameters(sizes, full, subject.parameters), args)
+    wanted = parameters(sizes, full, subject.parameters)
+    if subject.reference is not None and wanted and not args:
+        examples = " ".join(f"--arg {p.example(n)}" for n, p in enumerate(wanted))
+        raise UsageError(
+            f"a report does not hold the arguments of {shown}; give those of the program that was "
+            f"profiled, in their order: {examples}"
+        )
+    args = arrange(shown, wanted, args)
     if undefined and not check:
         raise UsageError("undefined arrays are told apart by a checked run only; add check")
-    budget, untimed = _budget(subject, block3, dynamic_shared)
+    clock = clock_mhz or subject.clock_mhz
+    budget, untimed = _budget(subject, block3, dynamic_shared, clock)
     if check:
         budget, untimed = None, "a checked run is not timed; leave --check out"
     done = sim.run(
@@ -261,11 +269,11 @@ def execute(
         check=check,
         undefined=[n for n, name in enumerate(args) if name in set(undefined)],
         time_limit_s=time_limit_s,
+        names=list(args),
     )
     exact = replace(sim.profile(done, gpu=subject.gpu), kernel=shown, demangled=full)
     made, timing = exact, None
     if budget is not None and subject.device is not None:
-        clock = clock_mhz or subject.clock_mhz
         made, timing, untimed = _timed(exact, done, subject.device, clock, what_if)
     reference = subject.reference
     return Prediction(
@@ -281,7 +289,9 @@ def execute(
     )
 
 
-def _budget(subject: Subject, block: Extent, dynamic_shared: int) -> tuple[TraceBudget | None, str]:
+def _budget(
+    subject: Subject, block: Extent, dynamic_shared: int, clock_mhz: float | None
+) -> tuple[TraceBudget | None, str]:
     """How much to trace for the timing model, or why nothing."""
     from math import prod
 
@@ -295,6 +305,10 @@ def _budget(subject: Subject, block: Extent, dynamic_shared: int) -> tuple[Trace
         return None, "the GPU is not known; name it with --gpu"
     if device.arch.name not in names():
         return None, f"the timing model has no numbers for {device.arch.name}"
+    if not (clock_mhz or device.base_clock_mhz or device.boost_clock_mhz):
+        return None, f"the clock of {device.name} is not known; tell it with --clock"
+    if device.dram_bandwidth_bytes_per_s is None:
+        return None, f"the DRAM bandwidth of {device.name} is not known"
     try:
         core()
     except UnavailableError as missing:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kernprof.devices.model import Device
     from kernprof.sim.program import Program
 
-SOURCE_SUFFIXES = (".cu", ".cuh")
+SOURCE_SUFFIXES = (".cu", ".cuh", ".cpp", ".cc", ".cxx")
 _ELF = b"\x7fELF"
 _MAX_CUBIN_BYTES = 1 << 30
 
@@ -126,7 +126,7 @@ def _source(
     options: Sequence[str],
 ) -> Subject:
     from kernprof.compile import compile_file
-    from kernprof.compile.signatures import kernel_parameters
+    from kernprof.compile.signatures import kernel_parameters, launched_templates
     from kernprof.sim.program import load
 
     if device is None:
@@ -141,12 +141,17 @@ def _source(
         instantiate=[kernel] if template and kernel else [],
     )
     program = load(made.image)
-    symbol = made.lowered[kernel] if template and kernel else choose(program, kernel)
+    text = file.read_text("utf-8")
+    try:
+        symbol = made.lowered[kernel] if template and kernel else choose(program, kernel)
+    except UsageError as error:
+        launches = launched_templates(text, kernel) if kernel else ()
+        if not launches:
+            raise
+        raise UsageError(f"{error}; the file launches {', '.join(launches)}") from None
     notice = f"{file.name}: {made.notice}" if made.notice else ""
     full = demangle(symbol)
-    known = kernel_parameters(
-        file, file.read_text("utf-8"), [file.parent, *(Path(d) for d in include_dirs)]
-    )
+    known = kernel_parameters(file, text, [file.parent, *(Path(d) for d in include_dirs)])
     overloads = known.get(function_name(full) if full else symbol, ())
     return Subject(program, symbol, device.gpu, device, notice=notice, parameters=overloads)
 

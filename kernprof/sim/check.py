@@ -28,6 +28,7 @@ class FindingKind(StrEnum):
     BARRIER = "different barriers"
     DEADLOCK = "deadlock"
     ENDLESS = "endless wait"
+    UNFINISHED = "still running"
 
 
 _KINDS = {
@@ -39,7 +40,11 @@ _KINDS = {
     FoundKind.RACE: FindingKind.RACE,
     FoundKind.BARRIER: FindingKind.BARRIER,
 }
-ENDING = {FaultKind.DEADLOCK: FindingKind.DEADLOCK, FaultKind.FUEL: FindingKind.ENDLESS}
+ENDING = {
+    FaultKind.DEADLOCK: FindingKind.DEADLOCK,
+    FaultKind.FUEL: FindingKind.ENDLESS,
+    FaultKind.STOPPED: FindingKind.UNFINISHED,
+}
 """Faults that a checked run can't go on after, and reports."""
 
 Index = tuple[int, int, int]
@@ -190,7 +195,7 @@ def _finding(kernel: Kernel, found: Found, extents: Sequence[Extent], block: Ind
     instruction = kernel.instructions[found.instruction]
     if space is Space.GLOBAL and instruction.opcode in ("LDS", "STS", "ATOMS"):
         space = Space.SHARED
-    near = _nearest(address, extents) if space is Space.GLOBAL else None
+    near = nearest(address, extents) if space is Space.GLOBAL else None
     other = None if found.other == _NONE else _place(kernel.instructions[found.other])
     return Finding(
         kind=_KINDS[kind],
@@ -222,7 +227,7 @@ def _stopped(kernel: Kernel, context: Context, warps: np.ndarray, block: Index) 
     thread = warp_number * WARP_SIZE
     other = None if other_lane is None else _waiting_at(kernel, warp.lane_pc[other_lane])
     where = _waiting_at(kernel, warp.lane_pc[lane])
-    if kind is FaultKind.FUEL:
+    if kind in (FaultKind.FUEL, FaultKind.STOPPED):
         where = _place(kernel.by_offset.get(warp.lane_pc[lane], kernel.instructions[0]))
     return Finding(
         kind=ENDING[kind],
@@ -260,7 +265,7 @@ def _block(index: Sequence[int]) -> Index:
     return int(index[0]), int(index[1]), int(index[2])
 
 
-def _nearest(address: int, extents: Sequence[Extent]) -> Extent | None:
+def nearest(address: int, extents: Sequence[Extent]) -> Extent | None:
     """Return the stretch that an address is in, or else the nearest one close by."""
 
     def distance(extent: Extent) -> int:

@@ -62,10 +62,19 @@ class RawFunction:
 
 
 def _candidates() -> list[Path]:
-    found = []
     named = os.environ.get("KERNPROF_NVDISASM")
-    if named:
-        found.append(Path(named))
+    on_path = shutil.which("nvdisasm")
+    found = [Path(named)] if named else []
+    found += _packaged()
+    if on_path:
+        found.append(Path(on_path))
+    return [p for p in found if p.is_file()]
+
+
+@lru_cache(maxsize=1)
+def _packaged() -> tuple[Path, ...]:
+    """Return the programs of installed packages; their lists of files are long, so once."""
+    found: list[Path] = []
     for distribution, tail in (
         ("nvidia-cuda-nvdisasm", "bin/nvdisasm"),
         ("triton", "backends/nvidia/bin/nvdisasm"),
@@ -75,10 +84,7 @@ def _candidates() -> list[Path]:
         except metadata.PackageNotFoundError:
             continue
         found += [Path(str(f.locate())) for f in files if str(f).endswith(tail)]
-    on_path = shutil.which("nvdisasm")
-    if on_path:
-        found.append(Path(on_path))
-    return [p for p in found if p.is_file()]
+    return tuple(found)
 
 
 @lru_cache(maxsize=8)

@@ -145,6 +145,7 @@ def run(
     check: bool = False,
     undefined: Collection[int] = (),
     time_limit_s: float | None = None,
+    names: Sequence[str] = (),
 ) -> Execution:
     """Execute a kernel launch.
 
@@ -173,6 +174,8 @@ def run(
     time_limit_s
         Seconds of wall time after which a launch that has not ended is stopped, as by a fault;
         translating the kernel is not counted. By default there is none; Ctrl-C stops it too.
+    names
+        What messages call the arguments; by default "argument 0" and so on.
 
     Raises
     ------
@@ -190,7 +193,8 @@ def run(
     grid3 = _extent(grid, "grid")
     block3 = _extent(block, "block")
     _check_limits(compiled.kernel, block3, dynamic_shared)
-    memory = _memory(program, compiled.kernel, args, grid3, block3)
+    told = names if len(names) == len(args) else [f"argument {n}" for n in range(len(args))]
+    memory = _memory(program, compiled.kernel, dict(zip(told, args, strict=True)), grid3, block3)
     count = workers if workers is not None else os.cpu_count() or 1
     if count < 1:
         raise UsageError(f"workers is {count}, expected 1 or more")
@@ -217,7 +221,7 @@ def run(
     watched(work, [s.context for s in states], time_limit_s)
     for state in states:
         if state.context.fault_kind and not (check and state.context.fault_kind in ENDING):
-            raise fault_error(compiled, state.context, block3)
+            raise fault_error(compiled, state.context, block3, memory.extents)
     made = _execution(compiled, states, memory, program, grid3, block3, dynamic_shared)
     if shadow is None:
         return replace(made, trace=traced)
@@ -289,7 +293,7 @@ def _has_global_atomics(kernel: Kernel) -> bool:
 def _memory(
     program: Program,
     kernel: Kernel,
-    args: Sequence[Argument],
+    args: Mapping[str, Argument],
     grid: tuple[int, int, int],
     block: tuple[int, int, int],
 ) -> _Memory:
@@ -328,9 +332,10 @@ def _memory(
     section_base = {index: place(array, "global variables") for index, array in sections.items()}
     banks = {number: bytearray(content) for number, content in image.constants.items()}
     first = banks.setdefault(0, bytearray())
-    first.extend(bytes(bank_bytes(kernel, 0) - len(first)))
-    for parameter, argument in zip(image.parameters, args, strict=True):
-        packed = _pack(kernel.name, parameter.ordinal, parameter.size_bytes, argument, place)
+    for number, content in banks.items():
+        content.extend(bytes(bank_bytes(kernel, number) - len(content)))
+    for parameter, (name, argument) in zip(image.parameters, args.items(), strict=True):
+        packed = _pack(kernel.name, name, parameter.size_bytes, argument, place)
         at = image.parameter_base + parameter.offset_bytes
         first[at : at + len(packed)] = packed
     values = {
@@ -368,16 +373,16 @@ def _memory(
     return _Memory(table, len(entries), arrays, sections, (*variables, *extents), tuple(keep))
 
 
-def _pack(kernel: str, ordinal: int, size: int, argument: Argument, place: object) -> bytes:
+def _pack(kernel: str, name: str, size: int, argument: Argument, place: object) -> bytes:
     """Bytes of one argument as the constant bank holds them."""
-    what = f"{kernel}: argument {ordinal}"
+    what = f"{kernel}: {name}"
     if isinstance(argument, np.ndarray) and argument.ndim:
         if size != 8:
             raise UsageError(f"{what} is an array, but the parameter has {size} bytes")
         if not argument.flags.c_contiguous:
             raise UsageError(f"{what} is not C-contiguous; pass numpy.ascontiguousarray of it")
         assert callable(place)
-        address: int = place(argument, f"argument {ordinal}")
+        address: int = place(argument, name)
         return address.to_bytes(8, "little")
     if isinstance(argument, (np.generic, np.ndarray)):
         packed = argument.tobytes()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from kernprof.errors import CubinError, InputError
+from kernprof.sim.check import Extent, nearest
 from kernprof.sim.engine import CompiledKernel
 from kernprof.sim.layout import WARP_SIZE, Context, FaultKind
 
@@ -50,9 +53,12 @@ class LaunchFaultError(InputError):
 
 
 def fault_error(
-    compiled: CompiledKernel, context: Context, block_size: tuple[int, int, int]
+    compiled: CompiledKernel,
+    context: Context,
+    block_size: tuple[int, int, int],
+    extents: Sequence[Extent],
 ) -> CubinError | LaunchFaultError:
-    """Turn the fault that a worker noted into an exception."""
+    """Turn the fault that a worker noted into an exception; extents name global memory."""
     kernel = compiled.kernel
     kind = FaultKind(context.fault_kind)
     index = context.fault_instruction
@@ -73,6 +79,15 @@ def fault_error(
     )
     block = (context.block_index[0], context.block_index[1], context.block_index[2])
     text = _TEXTS[kind].format(address=address)
+    if kind is FaultKind.OUT_OF_BOUNDS and instruction.opcode in ("LDS", "STS", "ATOMS"):
+        text = (
+            f"accesses shared memory at {address:#x}, beyond the {context.shared_bytes:#x} bytes "
+            "of its block (static and dynamic)"
+        )
+    elif kind in (FaultKind.OUT_OF_BOUNDS, FaultKind.MISALIGNED, FaultKind.READ_ONLY):
+        near = nearest(address, extents)
+        if near is not None:
+            text += f" ({near.name} of {near.size_bytes:,} bytes, offset {address - near.base:,})"
     return LaunchFaultError(
         f"{kernel.name}: thread {thread} of block {block} {text}: {where}",
         kind,

@@ -404,13 +404,13 @@ def check_launch_constant(kernel: Kernel, bank: int, offset: int) -> None:
 
 
 def bank_bytes(kernel: Kernel, bank: int) -> int:
-    """Return the size of a constant bank; that of bank 0 holds all parameters, in whole words."""
+    """Return the size of a constant bank in whole words; that of bank 0 holds all parameters."""
     image = kernel.image
-    found = len(image.constants.get(bank, b""))
-    if bank != 0:
-        return found
-    ends = [image.parameter_base + p.offset_bytes + p.size_bytes for p in image.parameters]
-    return -(-max([found, image.parameter_base, *ends]) // 4) * 4
+    ends = [len(image.constants.get(bank, b""))]
+    if bank == 0:
+        ends += [image.parameter_base + p.offset_bytes + p.size_bytes for p in image.parameters]
+        ends.append(image.parameter_base)
+    return -(-max(ends) // 4) * 4
 
 
 def launch_constants(sm: int) -> dict[int, str]:

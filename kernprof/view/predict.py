@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kernprof.devices.model import WARP_SIZE
@@ -84,7 +84,7 @@ def beside_table(predicted: KernelProfile, reference: KernelProfile) -> Table:
             rows.append(_beside(f"stall {name} %", share, ours.shares_pct.get(name)))
     return Table(
         "The model beside the report",
-        ("", "Report (imported)", "Predicted", "Difference %"),
+        ("", f"Report ({reference.source})", "Predicted", "Difference %"),
         rows,
         ("At the report's own clock, unless another was asked for. A model: docs/accuracy.md.",),
     )
@@ -95,8 +95,26 @@ def _beside(label: str, theirs: float | None, ours: float | None) -> list[Cell]:
     return [label, _plain(theirs), _plain(ours), off]
 
 
-def agreement_table(compared: Sequence[Compared]) -> Table:
-    """Return the report's counters beside the prediction's."""
+def agreement_table(
+    compared: Sequence[Compared],
+    source: str,
+    made_up: Mapping[str, str] | None = None,
+    seed: int = 0,
+) -> Table:
+    """Return the report's counters beside the prediction's.
+
+    Parameters
+    ----------
+    compared
+        One row each.
+    source
+        Where the report's figures are from: "imported", or "predicted" of a report that kernprof
+        wrote.
+    made_up
+        How arrays were filled that are not the profiled program's own, by name.
+    seed
+        Start of the random ones.
+    """
     rows = [
         (
             c.metric,
@@ -110,14 +128,23 @@ def agreement_table(compared: Sequence[Compared]) -> Table:
     equal = sum(c.equal for c in compared)
     return Table(
         "The report's counters beside the prediction",
-        ("Metric", "Report (imported)", "Predicted", "Difference %", ""),
+        ("Metric", f"Report ({source})", "Predicted", "Difference %", ""),
         rows,
         (
             f"{equal} of {len(compared)} are equal.",
             "Per instruction: how many there are, and how many have the same count.",
             "Arguments are not part of a report: counts that depend on data agree when they do.",
+            *_sampled(made_up or {}, seed),
         ),
     )
+
+
+def _sampled(made_up: Mapping[str, str], seed: int) -> list[str]:
+    if not made_up:
+        return []
+    shown = ", ".join(f"{name} ({content})" for name, content in made_up.items())
+    start = f"; random from --seed {seed}" if "random" in made_up.values() else ""
+    return [f"Sampled here, not the data that was profiled: {shown}{start}."]
 
 
 def agreement_record(compared: Sequence[Compared]) -> list[dict[str, Any]]:

@@ -98,6 +98,55 @@ def test_a_prediction_can_be_written_as_a_report(command: list[str], tmp_path: P
     assert found.code.symbol_index is not None
 
 
+def test_a_report_is_predicted_beside_its_own_counters(
+    command: list[str], tmp_path: Path, capsys
+) -> None:
+    report = str(tmp_path / "made.ncu-rep")
+    assert main([*command, "-o", report]) == 0
+    again = ["predict", report, "--launch", "0"]
+    assert main(again) == 2
+    told = capsys.readouterr().err
+    assert "a report does not hold the arguments of saxpy" in told
+    assert "--arg p0=... (4 bytes: int32 or float32)" in told
+    arguments = command[command.index("--arg") :]
+    assert main([*again, *arguments]) == 0
+    shown = capsys.readouterr().out
+    assert "Report (predicted)" in shown
+    assert "imported" not in shown
+    assert "Sampled here, not the data that was profiled: x (arange), y (ones)." in shown
+    assert main([*again, *arguments, "--format", "json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert all(row["equal"] for row in document["agreement"])
+    assert document["arguments"][2] == {
+        "name": "x",
+        "dtype": "float32",
+        "shape": [1000],
+        "content": "arange",
+    }
+
+
+HOST = """#include <cstdio>
+#include <vector>
+{kernel}
+int main() {{ std::vector<float> v(3); saxpy<<<1, 1>>>(0, 1.f, nullptr, nullptr); }}
+"""
+
+
+def test_a_file_with_host_code(command: list[str], tmp_path: Path, capsys) -> None:
+    (tmp_path / "k.cu").write_text(HOST.format(kernel=SAXPY))
+    assert main([*command, "--format", "json", "--lines"]) == 0
+    shown = capsys.readouterr()
+    assert "k.cu: left out 1 lines of host code: main (line 8)" in shown.err
+    assert {row["Line"] for row in json.loads(shown.out)["lines"]} >= {"/kernprof/source/k.cu:5"}
+
+
+def test_a_time_limit(tmp_path: Path, capsys) -> None:
+    (tmp_path / "k.cu").write_text("__global__ void f(volatile int *x) { while (!*x) { } }")
+    command = ["predict", str(tmp_path / "k.cu"), "--gpu", "t4", "--grid", "1", "--block", "32"]
+    assert main([*command, "--arg", "x=int32[1]:zeros", "--time-limit", "0.2"]) == 3
+    assert "still running when the time limit was reached" in capsys.readouterr().err
+
+
 def test_several_gpus_stand_side_by_side(command: list[str], capsys) -> None:
     where = command.index("--gpu")
     several = [*command[: where + 1], "v100,a100", *command[where + 2 :]]

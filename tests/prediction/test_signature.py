@@ -118,6 +118,20 @@ def test_templates_and_overloads(file: Path) -> None:
     assert a[0] == 7
 
 
+def test_templates_that_the_file_launches_are_suggested(tmp_path: Path) -> None:
+    path = tmp_path / "t.cu"
+    path.write_text(
+        "template <typename T, int N> __global__ void scale(T *x) { *x *= N; }\n"
+        "void f(float *x) { scale<float, 2><<<1, 1>>>(x);\n"
+        "scale<float,\n  (1 > 0)><<<1, 1>>>(x); }\n"
+    )
+    with pytest.raises(UsageError, match=r"no kernel 'scale'.* launches scale<float, 2>, scale<f"):
+        kernprof.predict(path, {}, kernel="scale", grid=1, block=1, gpu="a100")
+    x = np.full(1, 3, np.float32)
+    kernprof.predict(path, {"x": x}, kernel="scale<float, 2>", grid=1, block=1, gpu="a100")
+    assert x[0] == 6
+
+
 def test_a_cubin_goes_by_order_with_the_symbols_types(file: Path, tmp_path: Path) -> None:
     code = "__global__ void k(float *x, int n) { *x = n; }"
     cubin = tmp_path / "k.cubin"

@@ -12,7 +12,7 @@ import pytest
 
 from kernprof import sim
 from kernprof.compile import compile_source
-from kernprof.errors import UnavailableError, UsageError
+from kernprof.errors import CubinError, UnavailableError, UsageError
 from kernprof.library import KernelEntry, Pointer, Role, entries, source
 from kernprof.sim import Finding, FindingKind
 
@@ -103,6 +103,19 @@ K two_barriers(float* x, int n) {
       __syncthreads();                                                // two_barriers:2
     }
   }
+}
+K waits_apart(float* x, unsigned lanes) {
+  if (threadIdx.x < 16) {
+    __syncwarp(lanes);                                                // waits_apart:1
+    x[threadIdx.x] = 1;
+  } else {
+    __syncthreads();                                                  // waits_apart:2
+    x[threadIdx.x] = 2;
+  }
+}
+K spins_behind(volatile int* x) {
+  if (threadIdx.x > 50) x[threadIdx.x] = 1;                           // spins_behind:1
+  while (x[0] == 0) {}                                                // spins_behind:2
 }
 K spins(volatile int* x) {
   while (x[0] == 0) {}                                                // spins:1
@@ -322,6 +335,32 @@ def test_plain_write_beside_atomics() -> None:
     assert found
     assert {at(f.place) for f in found} == {line("plain_beside_atomic", 2)}
     assert {at(f.other_place) for f in found} == {line("plain_beside_atomic", 1)}
+
+
+def test_a_time_limit_keeps_what_was_found() -> None:
+    x = np.zeros(40, np.int32)
+    report = check("spins_behind", x, time_limit_s=0.3)
+    assert [f.kind for f in report.findings] == [FindingKind.OUT_OF_BOUNDS, FindingKind.UNFINISHED]
+    assert at(report.findings[1].place) == line("spins_behind", 2)
+    assert not report.complete
+
+
+def test_lanes_that_wait_for_each_other_at_different_barriers() -> None:
+    try:
+        done = sim.run(
+            program("sm_90"), "waits_apart", 1, 32, [floats(), np.uint32(0xFFFFFFFF)], check=True
+        )
+    except CubinError as refused:
+        assert "under a guard" in str(refused)
+        pytest.skip(str(refused))
+    assert done.check is not None
+    found = only(done.check, FindingKind.DEADLOCK)
+    assert not done.check.complete
+    assert {at(found.place), at(found.other_place)} == {
+        line("waits_apart", 1),
+        line("waits_apart", 2),
+    }
+    assert found.thread != found.other_thread
 
 
 def test_barriers_in_different_places() -> None:

@@ -9,6 +9,7 @@ from kernprof import sim
 from kernprof.compile import compile_source
 from kernprof.errors import CubinError, ShapeError, UnavailableError, UsageError
 from kernprof.profile import Source
+from kernprof.sim.faults import LaunchFaultError
 
 SOURCE = """
 extern "C" __global__ void saxpy(int n, float a, const float* x, float* y) {
@@ -403,3 +404,26 @@ def test_words_behind_a_constant_bank_are_refused() -> None:
     image[at] ^= 1 << (57 - 56)  # bits 54 to 58 of an instruction are the bank's number
     with pytest.raises(CubinError, match="beyond the 0 bytes of constant bank 8"):
         sim.run(sim.load(bytes(image)), "k", 1, 32, [np.zeros(32, np.float32)] * 2)
+
+
+def test_faults_in_shared_memory_tell_its_size() -> None:
+    code = """extern "C" __global__ void k(float *x) {
+  extern __shared__ float s[];
+  s[threadIdx.x] = x[threadIdx.x];
+  __syncthreads();
+  x[threadIdx.x] = s[31 - threadIdx.x];
+}"""
+    loaded = sim.load(compile_source(code, arch="sm_80").image)
+    x = np.arange(32, dtype=np.float32)
+    with pytest.raises(LaunchFaultError, match=r"shared memory at 0x40, beyond the 0x40 bytes"):
+        sim.run(loaded, "k", 1, 32, [x.copy()], dynamic_shared=64)
+    sim.run(loaded, "k", 1, 32, [x], dynamic_shared=128)
+    assert np.array_equal(x, np.arange(31, -1, -1))
+
+
+def test_faults_name_the_argument_that_is_near() -> None:
+    code = 'extern "C" __global__ void k(float *x) { x[threadIdx.x] = 1; }'
+    loaded = sim.load(compile_source(code, arch="sm_80").image)
+    for names, shown in (((), "argument 0"), (("result",), "result")):
+        with pytest.raises(LaunchFaultError, match=rf"\({shown} of 40 bytes, offset 40\)"):
+            sim.run(loaded, "k", 1, 32, [np.zeros(10, np.float32)], names=names)

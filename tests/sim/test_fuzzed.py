@@ -36,9 +36,13 @@ def run(tmp_path: Path, seed: int, count: int, kernel: str, limit_s: int) -> dic
     return tally
 
 
-@pytest.mark.parametrize(("kernel", "count"), [("short", 250), ("long", 16)])
-def test_damaged_code_is_refused_or_runs(tmp_path: Path, kernel: str, count: int) -> None:
-    tally = run(tmp_path, 1, count, kernel, 600)
+@pytest.mark.parametrize(
+    ("kernel", "count", "seed"), [("short", 100, 1), ("short", 100, 12), ("long", 12, 1)]
+)
+def test_damaged_code_is_refused_or_runs(
+    tmp_path: Path, kernel: str, count: int, seed: int
+) -> None:
+    tally = run(tmp_path, seed, count, kernel, 600)
     # Flipped bits must reach the simulator, not end in the file reader.
     assert tally.get("ran", 0) >= count // 8
     assert tally.get("CubinError", 0) >= count // 8
