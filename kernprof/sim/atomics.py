@@ -33,7 +33,7 @@ from kernprof.sim.memory import (
     each_lane,
     in_window,
 )
-from kernprof.sim.ops_half import HALF, narrow_single, widen
+from kernprof.sim.ops_half import BRAIN, HALF, Format, narrow_single, widen
 from kernprof.sim.shadow import Space
 from kernprof.sim.site import Refused
 from kernprof.sim.tracing import Access, note_lines, note_shared
@@ -194,10 +194,11 @@ def _combine(
     kit: Kit, name: str, kind: str, old: Value, value: Value, second: Value, *, ftz: bool
 ) -> Value:
     signed = kind in ("S32", "S64")
-    if kind == "F16x2":
+    if kind in ("F16x2", "BF16x2"):
         if name != "ADD":
             raise Refused(f"an atomic {name} of pairs of halves")
-        low, high = (_sum_of_halves(old >> s, value >> s) for s in (0, 16))
+        form = HALF if kind == "F16x2" else BRAIN
+        low, high = (_sum_of_halves(old >> s, value >> s, form) for s in (0, 16))
         return low | high << 16
     if kind in ("F32", "F64"):
         return _sum(kit, kind, old, value, ftz=ftz) if name == "ADD" else value
@@ -224,10 +225,13 @@ def _sum(kit: Kit, kind: str, old: Value, value: Value, *, ftz: bool) -> Value:
     return _flush(out) if ftz else out
 
 
-def _sum_of_halves(old: Value, value: Value) -> Value:
-    """Half of two halves in the lower bits: rounding a single to a half rounds the sum right."""
-    first, second = widen(old & 0xFFFF, HALF), widen(value & 0xFFFF, HALF)
-    return narrow_single(first.fadd(second), HALF)
+def _sum_of_halves(old: Value, value: Value, form: Format) -> Value:
+    """Sum of two 16-bit floats in the lower bits: rounding their sum as a single rounds it right.
+
+    A sum that a single can't hold is too far from the middle between two 16-bit floats.
+    """
+    first, second = widen(old & 0xFFFF, form), widen(value & 0xFFFF, form)
+    return narrow_single(first.fadd(second), form)
 
 
 def _flush(bits: Value) -> Value:

@@ -34,11 +34,11 @@ from kernprof.sim.ops_integer import Semantics
 from kernprof.sim.site import Refused, Site, check_launch_constant
 
 _SIZES = {"U8": 1, "S8": 1, "U16": 2, "S16": 2, "32": 4, "64": 8, "128": 16}
-_ATOMIC_KINDS = ("F32", "S32", "U32", "32", "64", "S64", "U64", "F64", "F16x2")
+_ATOMIC_KINDS = ("F32", "S32", "U32", "32", "64", "S64", "U64", "F64", "F16x2", "BF16x2")
 # Caching and ordering marks: they steer caches, not values.
 _HINTS = (
     "CONSTANT", "CI", "STRONG", "WEAK", "GPU", "SYS", "SM", "CTA", "EF", "EL", "LU", "EU", "NA",
-    "LTC64B", "LTC128B", "LTC256B", "U",
+    "LTC64B", "LTC128B", "LTC256B", "U", "CG", "CS", "CV", "WT",
 )  # fmt: skip
 
 

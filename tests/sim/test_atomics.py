@@ -106,6 +106,7 @@ def source() -> str:
 
 
 FLOATS = """
+#include <cuda_bf16.h>
 #include <cuda_fp16.h>
 extern "C" __global__ void floats(const float* x, float* h, double* d, unsigned* pairs) {
   __shared__ float a[8];
@@ -138,6 +139,28 @@ extern "C" __global__ void anywhere(const float* x, float* h, double* d) {
   into(t & 8 ? &a[k] : &h[k], t & 16 ? &b[k] : &d[k], x[t]);
   __syncthreads();
   if (t < 8) { h[8 + t] = a[t]; d[8 + t] = b[t]; }
+}
+#if __CUDA_ARCH__ >= 800
+extern "C" __global__ void brains(const float* x, unsigned* pairs) {
+  __shared__ __nv_bfloat162 c[8];
+  int t = threadIdx.x;
+  if (t < 8) c[t] = __nv_bfloat162();
+  __syncthreads();
+  atomicAdd(&c[t & 7], __float2bfloat162_rn(x[t]));
+  atomicAdd((__nv_bfloat162*)&pairs[t & 7], __float2bfloat162_rn(x[t]));
+  __syncthreads();
+  if (t < 8) pairs[8 + t] = *(unsigned*)&c[t];
+}
+#endif
+extern "C" __global__ void volatiles(volatile int* count, int* y) {
+  __shared__ volatile int s[32];
+  int t = threadIdx.x;
+  s[t] = count[t] + 1;
+  __threadfence_block();
+  count[t] = s[t] * 2;
+  y[t] = count[t] + __ldcg(y + t) + __ldcs(y + t) + __ldcv(y + t);
+  __stwt(y + 32 + t, t);
+  __stcg(y + 64 + t, 2 * t);
 }
 #if __CUDA_ARCH__ >= 700
 extern "C" __global__ void small(const unsigned short* x, unsigned short* h, unsigned short* old) {
@@ -183,7 +206,7 @@ def build(text: str, arch: str) -> sim.Program:
         pytest.skip(str(error))
 
 
-@pytest.fixture(scope="module", params=ARCHES)
+@pytest.fixture(scope="module", params=["sm_60", "sm_70", "sm_80", "sm_90"])
 def integers(request: pytest.FixtureRequest) -> sim.Program:
     return build(source(), request.param)
 
@@ -244,6 +267,25 @@ def test_floating_point_sums_in_shared_and_global_memory(floats: sim.Program) ->
     by_lane = x.reshape(4, 8)
     assert np.array_equal(h.reshape(2, 8), [by_lane[0] + by_lane[2], by_lane[1] + by_lane[3]])
     assert np.array_equal(d.reshape(2, 8), [by_lane[0] + by_lane[1], by_lane[2] + by_lane[3]])
+
+
+def test_sums_of_bfloat16_pairs(floats: sim.Program) -> None:
+    if "brains" not in floats.kernels:
+        pytest.skip("compiled from sm_80 on")
+    x = np.random.default_rng(8).integers(-15, 16, 32).astype(np.float32) / 4
+    pairs = np.zeros(16, np.uint32)
+    sim.run(floats, "brains", 1, 32, [x, pairs])
+    sums = x.reshape(4, 8).sum(axis=0)
+    for part in (pairs << 16, pairs & np.uint32(0xFFFF0000)):
+        assert np.array_equal(part.view(np.float32), np.tile(sums, 2))
+
+
+def test_volatile_and_cached_accesses_move_the_same_data(floats: sim.Program) -> None:
+    count, y = np.arange(32, dtype=np.int32), np.full(96, 7, np.int32)
+    sim.run(floats, "volatiles", 1, 32, [count, y])
+    t = np.arange(32)
+    assert np.array_equal(count, 2 * (t + 1))
+    assert np.array_equal(y, np.r_[2 * (t + 1) + 21, t, 2 * t])
 
 
 def test_sixteen_bit_atomics(floats: sim.Program) -> None:

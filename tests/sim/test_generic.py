@@ -91,9 +91,7 @@ extern "C" __global__ void distances(unsigned long long* y) {
 """
 
 
-@pytest.fixture(
-    scope="module", params=["sm_60", "sm_70", "sm_75", "sm_80", "sm_86", "sm_89", "sm_90"]
-)
+@pytest.fixture(scope="module", params=["sm_60", "sm_70", "sm_75", "sm_80", "sm_90"])
 def program(request: pytest.FixtureRequest) -> sim.Program:
     try:
         return sim.load(compile_source(SOURCE, arch=request.param, name="/kernprof/g.cu").image)

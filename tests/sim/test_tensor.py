@@ -109,7 +109,7 @@ extern "C" __global__ void matrices(const unsigned short* a, unsigned* c, int st
 )
 
 
-@pytest.fixture(scope="module", params=["sm_70", "sm_75", "sm_80", "sm_86", "sm_89", "sm_90"])
+@pytest.fixture(scope="module", params=["sm_70", "sm_75", "sm_80", "sm_90"])
 def program(request: pytest.FixtureRequest) -> sim.Program:
     try:
         return sim.load(compile_source(SOURCE, arch=request.param, name="/kernprof/m.cu").image)
