@@ -104,7 +104,8 @@ def page() -> str:
     cubins = compile_library(architectures)
     kernels = list(entries().values())
     introduction = _INTRODUCTION.format(
-        compiler=compiler_version(),
+        # The kernels include no header but their own.
+        compiler=compiler_version().partition(";")[0],
         boards=",\n".join(f"{d.name} ({d.arch.name})" for d in devices),
         spills=_spills(kernels, cubins),
     )

@@ -21,8 +21,9 @@ def rows(text: str) -> dict[str, list[str]]:
 
 def test_the_committed_page_is_up_to_date() -> None:
     text = COMMITTED.read_text("utf-8")
-    if compiler_version() not in text:
-        pytest.skip(f"docs/kernels.md is of another compiler than {compiler_version()}")
+    compiler = compiler_version().partition(";")[0]
+    if compiler not in text:
+        pytest.skip(f"docs/kernels.md is of another compiler than {compiler}")
     assert text == page(), "run: python -m kernprof.library.document > docs/kernels.md"
 
 
