@@ -52,8 +52,9 @@ def predict(
     arg: Annotated[
         list[str] | None,
         typer.Option(
-            help="Kernel argument, in the kernel's order: A=float32[64,64]:random (or zeros, ones, "
-            "arange, FILE.npy), n=int32:64, B=@A (the same array), s=bytes:HEX."
+            help="Kernel argument, by the parameter's name or in the kernel's order: "
+            "A=float32[64,64]:random (or zeros, ones, arange, FILE.npy), n=64 (of the parameter's "
+            "type) or n=int32:64, B=@A (the same array), s=bytes:HEX."
         ),
     ] = None,
     gpu: Annotated[

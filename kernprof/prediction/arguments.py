@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,13 +23,15 @@ DTYPES = (
 FILLS = ("random", "zeros", "ones", "arange", "undefined")
 FORMS = (
     "NAME=DTYPE[SHAPE]:random|zeros|ones|arange|undefined|FILE.npy, NAME=DTYPE:VALUE, "
-    "NAME=@ARRAY or NAME=bytes:HEX"
+    "NAME=NUMBER, NAME=@ARRAY or NAME=bytes:HEX"
 )
 MAX_BYTES = 1 << 36
 """Of all arrays together: more is taken for a slip."""
 
 _RANDOM_INTEGERS = 100
 _SPEC = re.compile(r"([A-Za-z_]\w*)=(.+)", re.DOTALL)
+_NUMBER = re.compile(r"[+-]?(0[xX][0-9a-fA-F]{1,16}|\d{1,40}(\.\d{0,40})?([eE][+-]?\d{1,2})?)")
+_UNTYPED = "number"
 _TYPED = re.compile(r"([a-z]+\d*)(?:\[([^\]]*)\])?:(.+)", re.DOTALL)
 
 
@@ -41,7 +44,8 @@ class Spec:
     name
         Its name, for messages and for saving results.
     dtype
-        Element type, ``bytes``, or None for another name of an array.
+        Element type, ``bytes``, ``number`` for one that takes the parameter's type, or None for
+        another name of an array.
     shape
         Extents of an array, or None for a scalar.
     content
@@ -83,6 +87,8 @@ def parse(text: str) -> Spec:
     name, rest = named.groups()
     if rest.startswith("@"):
         return Spec(name, None, None, rest[1:])
+    if _NUMBER.fullmatch(rest):
+        return Spec(name, _UNTYPED, None, rest)
     typed = _TYPED.fullmatch(rest)
     if typed is None:
         raise UsageError(f"argument {text!r} can't be read; expected {FORMS}")
@@ -102,8 +108,8 @@ def _shape(name: str, text: str) -> tuple[int, ...]:
     return tuple(int(p) for p in parts)
 
 
-def build(specs: Sequence[Spec], *, seed: int = 0) -> Mapping[str, Argument]:
-    """Make the values, by name in the given order.
+def build(specs: Sequence[Spec], *, seed: int = 0) -> Mapping[str, Argument | Decimal]:
+    """Make the values, by name in the given order; numbers without a type are Decimals.
 
     ``random`` gives floating-point numbers uniform in [0, 1) and integers uniform in [0, 100), from
     one generator that ``seed`` starts; ``undefined`` zeros that a checked run takes as not written.
@@ -118,7 +124,7 @@ def build(specs: Sequence[Spec], *, seed: int = 0) -> Mapping[str, Argument]:
     import numpy as np
 
     generator = np.random.default_rng(seed)
-    made: dict[str, Argument] = {}
+    made: dict[str, Argument | Decimal] = {}
     total = 0
     for spec in specs:
         if spec.name in made:
@@ -128,6 +134,9 @@ def build(specs: Sequence[Spec], *, seed: int = 0) -> Mapping[str, Argument]:
             if not isinstance(source, np.ndarray):
                 raise UsageError(f"argument {spec.name}: no array {spec.content!r} before it")
             made[spec.name] = source
+        elif spec.dtype == _UNTYPED:
+            hexadecimal = "x" in spec.content.lower()
+            made[spec.name] = Decimal(int(spec.content, 16) if hexadecimal else spec.content)
         elif spec.shape is None:
             made[spec.name] = _scalar(spec)
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -119,7 +120,7 @@ class Prediction:
 
 def predict(
     file: str | os.PathLike[str] | Callable[..., object],
-    args: Mapping[str, Argument] | Sequence[Argument],
+    args: Mapping[str, Argument | Decimal] | Sequence[Argument],
     *,
     kernel: str | None = None,
     grid: Extent | None = None,
@@ -185,7 +186,7 @@ def predict(
         function = file if callable(file) else load_kernel(Path(file), kernel)
         if not is_kernel(function):
             raise UsageError(f"{function!r} is no kernel; decorate it with numba.cuda.jit")
-        subject, named = numba_subject(function, named, device)
+        subject, named = numba_subject(function, _with_types(named), device)
     else:
         assert not callable(file)
         subject = load_subject(
@@ -212,9 +213,22 @@ def predict(
     )
 
 
+def _with_types(args: Mapping[str, Argument | Decimal]) -> Mapping[str, Argument]:
+    """Refuse numbers without a type: Numba compiles for the types that it is given."""
+    typed: dict[str, Argument] = {}
+    for name, value in args.items():
+        if isinstance(value, Decimal):
+            raise UsageError(
+                f"argument {name}: a Numba kernel is compiled for its arguments' types; say which "
+                f"number it is, such as {name}=int32:{value}"
+            )
+        typed[name] = value
+    return typed
+
+
 def execute(
     subject: Subject,
-    args: Mapping[str, Argument],
+    args: Mapping[str, Argument | Decimal],
     *,
     grid: Extent | None = None,
     block: Extent | None = None,

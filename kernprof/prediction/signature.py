@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from kernprof.errors import UsageError
@@ -154,7 +155,7 @@ def _types(demangled: str) -> Iterator[str]:
 
 
 def arrange(
-    kernel: str, wanted: Sequence[Parameter], given: Mapping[str, Argument]
+    kernel: str, wanted: Sequence[Parameter], given: Mapping[str, Argument | Decimal]
 ) -> dict[str, Argument]:
     """Put arguments into the kernel's order and check them.
 
@@ -198,10 +199,16 @@ def _shown(kernel: str, wanted: Sequence[Parameter]) -> str:
     return f"{kernel}({', '.join(f'{p.type} {p.name}'.strip() for p in wanted)})"
 
 
-def _fitting(kernel: str, parameter: Parameter, name: str, value: Argument) -> Argument:
+def _fitting(kernel: str, parameter: Parameter, name: str, value: Argument | Decimal) -> Argument:
     import numpy as np
 
     what = f"{kernel}: {name}"
+    if isinstance(value, Decimal):
+        if not parameter.type or (parameter.dtype is None and not parameter.pointer):
+            told = parameter.type or f"of {parameter.size_bytes} bytes, its type is not known here"
+            raise UsageError(f"{what} is {told}; say which number it is, such as int32:{value}")
+        whole = value == value.to_integral_value() and value.adjusted() < 30
+        value = int(value) if whole else float(value)
     array = isinstance(value, np.ndarray) and value.ndim > 0
     if not parameter.type:
         return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import kernprof
 from kernprof.compile import compile_source
 from kernprof.compile.signatures import kernel_parameters
 from kernprof.errors import UsageError
+from kernprof.prediction.arguments import build, parse
 from kernprof.prediction.signature import Parameter, arrange, parameters
 
 SOURCE = """
@@ -167,3 +169,35 @@ def test_unknown_types_are_told_by_size() -> None:
 )
 def test_types_of_a_symbol(demangled: str, types: list[str]) -> None:
     assert [p.type for p in parameters([8] * len(types), demangled)] == types
+
+
+def test_numbers_without_a_type_take_the_parameters() -> None:
+    specs = [parse(text) for text in ("n=0x10", "a=2", "x=0", "b=-1.5e1")]
+    wanted = (
+        Parameter("n", "unsigned int", 4),
+        Parameter("a", "float", 4),
+        Parameter("x", "float const*", 8),
+        Parameter("b", "double", 8),
+    )
+    made = arrange("k", wanted, build(specs))
+    assert made["n"] == np.uint32(16)
+    assert isinstance(made["n"], np.uint32)
+    assert isinstance(made["a"], np.float32)
+    assert made["x"] == 0
+    assert made["b"] == np.float64(-15)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "said"),
+    [
+        ("n=1.5", "int", "n is int, got 1.5"),
+        ("n=-1", "unsigned int", "does not fit into unsigned int"),
+        ("n=1e99", "int", "n is"),
+        ("n=3", "", "say which number it is, such as int32:3"),
+        ("n=3", "float*", "needs an array"),
+        ("n=3", "Point", "say which number it is"),
+    ],
+)
+def test_a_number_that_can_not_be_the_parameter_is_refused(text: str, kind: str, said: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(said)):
+        arrange("k", (Parameter("n", kind, 4),), build([parse(text)]))
