@@ -12,9 +12,8 @@ from kernprof.cli.output import (
     FormatOption,
     OutputOption,
     emit,
+    emit_tables,
     notice,
-    terminal_width,
-    use_color,
 )
 from kernprof.measure.launcher import Backend
 
@@ -44,7 +43,7 @@ def doctor(
     """Show what is here, what is missing, and the command that adds it."""
     from kernprof.health import examine
     from kernprof.view.document import SCHEMA, dump
-    from kernprof.view.table import Table, to_csv, to_markdown, to_terminal
+    from kernprof.view.table import Table, to_csv
 
     if gpu:
         _check_up(backend, fmt, output)
@@ -64,10 +63,8 @@ def doctor(
     )
     if fmt is Format.CSV:
         emit(to_csv(table), output)
-    elif fmt is Format.MD:
-        emit(to_markdown(table), output)
     else:
-        emit(to_terminal(table, width=terminal_width(output), color=use_color(output)), output)
+        emit_tables([table], fmt, output)
 
 
 def _check_up(backend: Backend, fmt: Format, output: Path | None) -> None:
@@ -75,7 +72,7 @@ def _check_up(backend: Backend, fmt: Format, output: Path | None) -> None:
     from kernprof.health.gpu import check_up
     from kernprof.view.document import dump
     from kernprof.view.health import check_up_record, check_up_tables
-    from kernprof.view.table import to_csv, to_markdown, to_terminal
+    from kernprof.view.table import to_csv
 
     done = check_up(backend, progress=lambda kernel: notice(f"running {kernel}"))
     tables = check_up_tables(done)
@@ -83,11 +80,8 @@ def _check_up(backend: Backend, fmt: Format, output: Path | None) -> None:
         emit(dump(check_up_record(done)), output)
     elif fmt is Format.CSV:
         emit(to_csv(tables[-1]), output)
-    elif fmt is Format.MD:
-        emit("\n".join(to_markdown(table) for table in tables), output)
     else:
-        width, color = terminal_width(output), use_color(output)
-        emit("\n".join(to_terminal(t, width=width, color=color) for t in tables), output)
+        emit_tables(tables, fmt, output)
     if done.device is None:
         raise typer.Exit(_UNAVAILABLE)
     if not done.healthy:

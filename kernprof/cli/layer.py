@@ -15,9 +15,8 @@ from kernprof.cli.output import (
     FormatOption,
     OutputOption,
     emit,
+    emit_tables,
     notice,
-    terminal_width,
-    use_color,
 )
 from kernprof.cli.what_if import parse_what_if
 from kernprof.errors import UnavailableError, UsageError
@@ -161,7 +160,7 @@ def layer(
     from kernprof.measure.launcher import open_launcher
     from kernprof.view import layers as view
     from kernprof.view.document import dump
-    from kernprof.view.table import to_csv, to_markdown, to_terminal
+    from kernprof.view.table import to_csv
 
     on_gpu = source in (LayerSource.TIMED, LayerSource.MEASURED)
     if gpu is not None and on_gpu:
@@ -184,6 +183,10 @@ def layer(
     found, of = _layer(kind, network, name, given, bias, engine)
     options = LoweringOptions(lowering=lowering, direction=direction, batch=batch, phase=phase)
     report = layer_report(found, options, network=of, counter=counter)
+    if len(devices) > 1 or what_if:
+        changes = ["", *(what_if or ())]
+        _show_side_by_side(report, devices, changes, source, fmt, output, embed_source)
+        return
     statics = static_launches(report.launches, device)
     if launcher is not None:
         if source is LayerSource.TIMED:
@@ -193,10 +196,6 @@ def layer(
             again = same_once(kind, network, name, shape, bias, batch, options, engine, backend)
             measured = under_ncu(statics, again, report.name, output, clock_control)
         show_measured(report, statics, device, measured, fmt, output)
-        return
-    if len(devices) > 1 or what_if:
-        changes = ["", *(what_if or ())]
-        _show_side_by_side(report, devices, changes, source, fmt, output, embed_source)
         return
     predicted = _predicted(statics, device, source, report.name)
     if output is not None and output.suffix == REPORT_SUFFIX:
@@ -215,12 +214,7 @@ def layer(
         if predicted:
             tables += view.predicted_tables(predicted, device)
         lines = "\n".join(view.layer_lines(report)) + "\n\n"
-        if fmt is Format.MD:
-            emit(lines + "\n".join(to_markdown(table) for table in tables), output)
-        else:
-            width, color = terminal_width(output), use_color(output)
-            shown = (to_terminal(table, width=width, color=color) for table in tables)
-            emit(lines + "\n".join(shown), output)
+        emit_tables(tables, fmt, output, head=lines)
 
 
 def _show_side_by_side(
@@ -237,7 +231,7 @@ def _show_side_by_side(
     from kernprof.view.document import dump
     from kernprof.view.gpus import OnGpu, gpu_tables, gpus_document, gpus_flat_table
     from kernprof.view.layers import layer_lines
-    from kernprof.view.table import to_csv, to_markdown, to_terminal
+    from kernprof.view.table import to_csv
 
     asked = {change: parse_what_if([change]) for change in changes if change}
     found = []
@@ -261,11 +255,7 @@ def _show_side_by_side(
         return
     tables = gpu_tables(report, found)
     lines = "\n".join(layer_lines(report)) + "\n\n"
-    if fmt is Format.MD:
-        emit(lines + "\n".join(to_markdown(table) for table in tables), output)
-        return
-    width, color = terminal_width(output), use_color(output)
-    emit(lines + "\n".join(to_terminal(t, width=width, color=color) for t in tables), output)
+    emit_tables(tables, fmt, output, head=lines)
 
 
 def _predicted(

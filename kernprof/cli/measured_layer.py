@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kernprof.cli.convert import REPORT_SUFFIX
-from kernprof.cli.output import Format, emit, notice, terminal_width, use_color
+from kernprof.cli.output import Format, emit, emit_tables, notice
 from kernprof.errors import UnavailableError, UsageError
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def show_measured(
     from kernprof.view import layers as view
     from kernprof.view.document import dump
     from kernprof.view.measured import measured_tables
-    from kernprof.view.table import to_csv, to_markdown, to_terminal
+    from kernprof.view.table import to_csv
 
     if output is not None and output.suffix == REPORT_SUFFIX:
         if not output.is_file():
@@ -146,8 +146,4 @@ def show_measured(
         emit(to_csv(tables[1]), output)
         return
     lines = "\n".join(view.layer_lines(report)) + "\n\n"
-    if fmt is Format.MD:
-        emit(lines + "\n".join(to_markdown(table) for table in tables), output)
-        return
-    width, color = terminal_width(output), use_color(output)
-    emit(lines + "\n".join(to_terminal(t, width=width, color=color) for t in tables), output)
+    emit_tables(tables, fmt, output, head=lines)

@@ -15,9 +15,8 @@ from kernprof.cli.output import (
     FormatOption,
     OutputOption,
     emit,
+    emit_tables,
     notice,
-    terminal_width,
-    use_color,
 )
 from kernprof.errors import UsageError
 from kernprof.lowering.launch import Direction, Lowering, Phase
@@ -118,7 +117,7 @@ def network(
     from kernprof.networks.registry import PAPER_NETWORKS, network_names
     from kernprof.view import networks as view
     from kernprof.view.document import SCHEMA, dump
-    from kernprof.view.table import to_csv, to_markdown, to_terminal
+    from kernprof.view.table import to_csv
 
     if show_list:
         emit("\n".join(network_names()) + "\n", output)
@@ -174,11 +173,7 @@ def network(
     energies = view.energy_table(pairs)
     if energies is not None:
         tables.append(energies)
-    if fmt is Format.MD:
-        emit("\n".join(to_markdown(table) for table in tables), output)
-        return
-    width, color = terminal_width(output), use_color(output)
-    emit("\n".join(to_terminal(t, width=width, color=color) for t in tables), output)
+    emit_tables(tables, fmt, output)
 
 
 def _predict(
@@ -227,7 +222,7 @@ def _show_measured(
     from kernprof.view import measured as view
     from kernprof.view.document import SCHEMA, dump
     from kernprof.view.networks import network_record
-    from kernprof.view.table import to_csv, to_markdown, to_terminal
+    from kernprof.view.table import to_csv
 
     launcher = open_launcher(backend)
     device = launcher.facts().device
@@ -269,11 +264,8 @@ def _show_measured(
     tables += [view.batch_table(one) for one in found]
     if fmt is Format.CSV:
         emit(to_csv(tables[0]), output)
-    elif fmt is Format.MD:
-        emit("\n".join(to_markdown(table) for table in tables), output)
     else:
-        width, color = terminal_width(output), use_color(output)
-        emit("\n".join(to_terminal(t, width=width, color=color) for t in tables), output)
+        emit_tables(tables, fmt, output)
 
 
 def _shape(text: str | None) -> Shape | None:

@@ -6,13 +6,17 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kernprof.errors import UsageError
+
+if TYPE_CHECKING:
+    from kernprof.view.table import Table
 
 
 class Format(StrEnum):
@@ -82,3 +86,27 @@ def terminal_width(path: Path | None) -> int | None:
 def use_color(path: Path | None) -> bool:
     """Tell whether escape sequences may be written (https://no-color.org)."""
     return terminal_width(path) is not None and not os.environ.get("NO_COLOR")
+
+
+def emit_tables(tables: Sequence[Table], fmt: Format, path: Path | None, *, head: str = "") -> None:
+    """Write tables one under the other, as Markdown or for the terminal.
+
+    Parameters
+    ----------
+    tables
+        What to write.
+    fmt
+        ``md``, or anything else for the terminal's form.
+    path
+        Where to; None is standard output.
+    head
+        Text above them.
+    """
+    from kernprof.view.table import to_markdown, to_terminal
+
+    if fmt is Format.MD:
+        shown = [to_markdown(table) for table in tables]
+    else:
+        width, color = terminal_width(path), use_color(path)
+        shown = [to_terminal(table, width=width, color=color) for table in tables]
+    emit(head + "\n".join(shown), path)

@@ -14,8 +14,7 @@ from kernprof.cli.output import (
     OutputOption,
     emit,
     emit_bytes,
-    terminal_width,
-    use_color,
+    emit_tables,
 )
 from kernprof.errors import UsageError
 
@@ -72,7 +71,7 @@ def paper(
     from kernprof.view import paper as view
     from kernprof.view import plots
     from kernprof.view.document import SCHEMA, dump
-    from kernprof.view.table import to_csv, to_markdown, to_terminal
+    from kernprof.view.table import to_csv
 
     if reports and part not in (Part.TABLE5, Part.ALL):
         raise UsageError(f"--with shows launches in Table V, not in {part}")
@@ -105,11 +104,7 @@ def paper(
         emit("\n".join(parts), output)
         return
     tables = [view.exhibit_table(item) for item in found]
-    if fmt is Format.MD:
-        emit("\n".join(to_markdown(table) for table in tables), output)
-        return
-    width, color = terminal_width(output), use_color(output)
-    emit("\n".join(to_terminal(t, width=width, color=color) for t in tables), output)
+    emit_tables(tables, fmt, output)
 
 
 def _shares(gpu: str) -> dict[str, NetworkPrediction]:
