@@ -34,8 +34,8 @@ from kernprof.sim.memory import (
     in_window,
 )
 from kernprof.sim.ops_half import BRAIN, HALF, Format, narrow_single, widen
+from kernprof.sim.refusal import Refused
 from kernprof.sim.shadow import Space
-from kernprof.sim.site import Refused
 from kernprof.sim.tracing import Access, note_lines, note_shared
 
 OPERATIONS = ("ADD", "MIN", "MAX", "INC", "DEC", "AND", "OR", "XOR", "EXCH", "CAS", "CAST")

@@ -13,17 +13,13 @@ from typing import TYPE_CHECKING
 
 from kernprof.sim.checking import CheckedHelpers, look_at_barrier, next_epoch
 from kernprof.sim.irkit import I32, I64, Kit, Value
-from kernprof.sim.layout import (
-    BLOCK_BARRIERS,
-    WARP_SIZE,
-    Context,
-    Warp,
-    offset_of,
-)
+from kernprof.sim.layout import WARP_SIZE, Context, Warp, offset_of
+from kernprof.sim.limits import BLOCK_BARRIERS
 from kernprof.sim.memory import Helpers
 from kernprof.sim.operands import Immediate, Operand, Predicate, Register
 from kernprof.sim.program import Instruction, Kernel
-from kernprof.sim.site import Refused, Site
+from kernprof.sim.refusal import Refused
+from kernprof.sim.site import Site
 
 if TYPE_CHECKING:
     from kernprof.sim.translate import Translator

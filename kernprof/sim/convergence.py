@@ -18,11 +18,13 @@ from llvmlite import ir
 
 from kernprof.sim.checking import CheckedHelpers, meet
 from kernprof.sim.irkit import I32, I64, PTR, Kit, Value
-from kernprof.sim.layout import CONVERGENCE_BARRIERS, REGISTER_BYTES, WARP_SIZE, Warp, offset_of
+from kernprof.sim.layout import WARP_SIZE, Warp, offset_of
+from kernprof.sim.limits import CONVERGENCE_BARRIERS
 from kernprof.sim.memory import FULL, LANES32, Helpers, each_lane
 from kernprof.sim.operands import Register, Special
 from kernprof.sim.program import Instruction, target_of
-from kernprof.sim.site import Refused, Site
+from kernprof.sim.refusal import Refused
+from kernprof.sim.site import Site
 
 if TYPE_CHECKING:
     from kernprof.sim.translate import Translator
@@ -31,7 +33,7 @@ _WAITING = ir.VectorType(I32, CONVERGENCE_BARRIERS)
 
 
 def _members_at(number: int) -> int:
-    return offset_of(Warp, "members") + REGISTER_BYTES * number
+    return offset_of(Warp, "members", WARP_SIZE * number)
 
 
 def barrier_number(site: Site) -> int:

@@ -152,7 +152,7 @@ def _build(kernel: Kernel, *, checked: bool) -> bytes:
     # Volta gave lanes their own places; before, a warp had one stack.
     kind = StackTranslator if kernel.sm < 70 else Translator
     translation = kind(module, helpers, kernel).run()
-    add_runner(module, helpers, module.globals["step"], kernel.entry)
+    add_runner(module, helpers, module.globals["step"], kernel)
     parsed = llvm.parse_assembly(str(module))
     parsed.verify()
     options = llvm.create_pipeline_tuning_options(speed_level=_OPTIMISATION)

@@ -18,18 +18,22 @@ import numpy as np
 from kernprof.errors import ShapeError, UsageError
 from kernprof.sim.check import ENDING, CheckReport, Extent, make_report
 from kernprof.sim.engine import CompiledKernel, compile_kernel
-from kernprof.sim.faults import fault_error
+from kernprof.sim.faults import StateDamagedError, fault_error
 from kernprof.sim.flow import stack_bytes
+from kernprof.sim.guarded import Arena
 from kernprof.sim.layout import (
-    BANKS,
+    CANARY_BYTES,
     LOCAL_WINDOW,
     MAX_WARPS,
+    REGISTERS,
     SHARED_WINDOW,
     WARP_SIZE,
     Allocation,
     Context,
+    Warp,
     warp_bytes,
 )
+from kernprof.sim.limits import CONSTANT_BANKS
 from kernprof.sim.notes import notes
 from kernprof.sim.program import Kernel, Program
 from kernprof.sim.recording import Trace, TraceBudget, record
@@ -43,6 +47,20 @@ _GAP_BYTES = 4096
 _MAX_THREADS = 1024
 _CHUNK_BLOCKS = 64
 _MAX_SHARED_BYTES = 227 * 1024
+_CANARY = 0x5A
+_BLOCK_COUNTERS = ("block_executed", "block_threads")
+_INSTRUCTION_COUNTERS = (
+    "predicated_on",
+    "requests",
+    "sectors",
+    "lines",
+    "wavefronts",
+    "conflicts",
+    "divergent",
+    "generic_shared",
+    "generic_local",
+    "generic_local_sectors",
+)
 
 Argument = np.ndarray | np.generic | int | float | bytes
 
@@ -127,6 +145,7 @@ class _Memory:
     allocations: ctypes.Array[Allocation]
     count: int
     banks: tuple[np.ndarray | None, ...]
+    arena: Arena
     globals: Mapping[int, np.ndarray]
     extents: tuple[Extent, ...]
     keep: tuple[object, ...]
@@ -219,6 +238,8 @@ def run(
             _drive(compiled, states, traced.blocks if traced else 0, blocks)
 
     watched(work, [s.context for s in states], time_limit_s)
+    if not (memory.arena.intact() and all(s.intact() for s in states)):
+        raise StateDamagedError(kernel)
     for state in states:
         if state.context.fault_kind and not (check and state.context.fault_kind in ENDING):
             raise fault_error(compiled, state.context, block3, memory.extents)
@@ -360,17 +381,24 @@ def _memory(
         here = slice(relocation.offset_bytes, relocation.offset_bytes + size)
         total = base + relocation.addend + int.from_bytes(target[here], "little")
         target[here] = (total & ((1 << 8 * size) - 1)).to_bytes(size, "little")
-    table = (Allocation * max(1, len(entries)))(*(Allocation(*e) for e in entries))
-    arrays = tuple(
-        np.frombuffer(bytes(banks[n]), np.uint8) if banks.get(n) else None for n in range(BANKS)
-    )
+    filled = [n for n in range(CONSTANT_BANKS) if banks.get(n)]
+    table_bytes = ctypes.sizeof(Allocation) * max(1, len(entries))
+    arena = Arena([table_bytes, *(len(banks[n]) for n in filled)])
+    table = (Allocation * max(1, len(entries))).from_address(arena.regions[0].ctypes.data)
+    table[: len(entries)] = [Allocation(*e) for e in entries]
+    regions = dict(zip(filled, arena.regions[1:], strict=True))
+    for n, region in regions.items():
+        region[:] = np.frombuffer(banks[n], np.uint8)
+    arrays = tuple(regions.get(n) for n in range(CONSTANT_BANKS))
     variables = [
         Extent(section_base[s.section] + s.value, s.size_bytes, s.name)
         for s in program.image.global_symbols
         if s.section in section_base
     ]
     extents = [Extent(base, size, names[base]) for base, size, _, _ in entries]
-    return _Memory(table, len(entries), arrays, sections, (*variables, *extents), tuple(keep))
+    return _Memory(
+        table, len(entries), arrays, arena, sections, (*variables, *extents), tuple(keep)
+    )
 
 
 def _pack(kernel: str, name: str, size: int, argument: Argument, place: object) -> bytes:
@@ -416,32 +444,33 @@ class _Worker:
         blocks = len(compiled.translation.blocks)
         warps = -(-(block[0] * block[1] * block[2]) // WARP_SIZE)
         assert warps <= MAX_WARPS
-        stride = -(-warp_bytes(image.registers) // 64) * 64
+        stride = -(-(warp_bytes(image.registers) + CANARY_BYTES) // 64) * 64
         local = -(-stack_bytes(compiled.kernel) // 16) * 16
         shared = image.shared_bytes + dynamic_shared
-        self.counters = {
-            name: np.zeros(size, np.int64)
-            for name, size in (
-                ("block_executed", blocks),
-                ("block_threads", blocks),
-                ("predicated_on", instructions),
-                ("requests", instructions),
-                ("sectors", instructions),
-                ("lines", instructions),
-                ("wavefronts", instructions),
-                ("conflicts", instructions),
-                ("divergent", instructions),
-                ("generic_shared", instructions),
-                ("generic_local", instructions),
-                ("generic_local_sectors", instructions),
-            )
+        sizes = dict.fromkeys(_BLOCK_COUNTERS, 8 * blocks)
+        sizes |= dict.fromkeys(_INSTRUCTION_COUNTERS, 8 * instructions)
+        sizes |= {
+            "cache": 4 * instructions,
+            "warps": stride * warps,
+            "shared": shared,
+            "local": local * WARP_SIZE * warps,
+            "context": ctypes.sizeof(Context),
         }
-        self.cache = np.zeros(instructions, np.uint32)
-        self.warps = _aligned(stride * warps)
-        self.shared = _aligned(max(shared, 64))
-        self.local = _aligned(max(local * WARP_SIZE * warps, 64))
+        self.arena = Arena(list(sizes.values()))
+        region = dict(zip(sizes, self.arena.regions, strict=True))
+        self.counters = {
+            name: region[name].view(np.int64) for name in (*_BLOCK_COUNTERS, *_INSTRUCTION_COUNTERS)
+        }
+        self.cache = region["cache"]
+        self.warps, self.shared, self.local = region["warps"], region["shared"], region["local"]
+        rows = self.warps.reshape(warps, stride)
+        between = slice(ctypes.sizeof(Warp), REGISTERS)
+        behind = slice(warp_bytes(image.registers), stride)
+        self.canaries = (rows[:, between], rows[:, behind])
+        for canary in self.canaries:
+            canary[:] = _CANARY
         self.memory = memory
-        context = Context()
+        context = Context.from_address(region["context"].ctypes.data)
         for number, bank in enumerate(memory.banks):
             if bank is not None:
                 context.banks[number] = bank.ctypes.data
@@ -459,11 +488,9 @@ class _Worker:
         context.grid_size[:] = grid
         self.context = context
 
-
-def _aligned(size: int) -> np.ndarray:
-    raw = np.zeros(size + 64, np.uint8)
-    start = -raw.ctypes.data % 64
-    return raw[start : start + size]
+    def intact(self) -> bool:
+        """Whether nothing was written where nothing belongs."""
+        return self.arena.intact() and all(bool((c == _CANARY).all()) for c in self.canaries)
 
 
 def _drive(compiled: CompiledKernel, states: list[_Worker], first: int, blocks: int) -> None:

@@ -52,6 +52,22 @@ class LaunchFaultError(InputError):
         self.address = address
 
 
+class StateDamagedError(RuntimeError):
+    """Compiled code has written outside of its own memory: a defect of the simulator.
+
+    Parameters
+    ----------
+    kernel
+        What ran.
+    """
+
+    def __init__(self, kernel: str) -> None:
+        super().__init__(
+            f"{kernel}: the simulator's memory was damaged while the kernel ran; results are "
+            "worthless. Please report the kernel's machine code"
+        )
+
+
 def fault_error(
     compiled: CompiledKernel,
     context: Context,

@@ -8,12 +8,14 @@ from __future__ import annotations
 import ctypes
 from enum import IntEnum
 
+from kernprof.sim.limits import BLOCK_BARRIERS, CONSTANT_BANKS, CONVERGENCE_BARRIERS
+from kernprof.sim.limits import REGISTERS as LAST_REGISTERS
+from kernprof.sim.refusal import Refused
+
 WARP_SIZE = 32
 MAX_WARPS = 32  # 1024 threads a block on every architecture
-BANKS = 18
-CONVERGENCE_BARRIERS = 16
 STACK_DEPTH = 64
-BLOCK_BARRIERS = 16
+SPARE_REGISTERS = 3  # 128-bit accesses may end behind a kernel's last register
 REGISTER_BYTES = 4 * WARP_SIZE
 SECTOR_BYTES = 32
 LINE_BYTES = 128
@@ -66,8 +68,8 @@ class Context(ctypes.Structure):
     """State of one worker: where memory is, what runs now, the first fault."""
 
     _fields_ = (
-        ("banks", ctypes.c_uint64 * BANKS),
-        ("bank_bytes", ctypes.c_uint64 * BANKS),
+        ("banks", ctypes.c_uint64 * CONSTANT_BANKS),
+        ("bank_bytes", ctypes.c_uint64 * CONSTANT_BANKS),
         ("allocations", ctypes.c_uint64),
         ("allocation_count", ctypes.c_uint64),
         ("allocation_cache", ctypes.c_uint64),
@@ -121,7 +123,7 @@ class Warp(ctypes.Structure):
         ("collect_pc", ctypes.c_uint32 * WARP_SIZE),
         ("predicates", ctypes.c_uint32 * 8),
         ("uniform_predicates", ctypes.c_uint32 * 8),
-        ("uniform", ctypes.c_uint32 * 64),
+        ("uniform", ctypes.c_uint32 * 256),
         ("waiting", ctypes.c_uint32 * CONVERGENCE_BARRIERS),
         ("live", ctypes.c_uint32),
         ("ready", ctypes.c_uint32),
@@ -145,19 +147,34 @@ class Warp(ctypes.Structure):
     )
 
 
-REGISTERS = 4352
-assert ctypes.sizeof(Warp) <= REGISTERS
-
-
-_WIDE_ARRAYS = ("banks", "bank_bytes")
+CANARY_BYTES = 64
+"""Between a warp's fields and its registers, and behind these: nothing is ever written there."""
+REGISTERS = -(-(ctypes.sizeof(Warp) + CANARY_BYTES) // REGISTER_BYTES) * REGISTER_BYTES
 
 
 def offset_of(structure: type[ctypes.Structure], field: str, index: int = 0) -> int:
-    """Byte offset of a field, or of one element of an array field."""
+    """Byte offset of a field, or of one element of an array field.
+
+    Raises
+    ------
+    Refused
+        The field has no such element.
+    """
     start: int = getattr(structure, field).offset
-    return start + index * (8 if field in _WIDE_ARRAYS else 4)
+    kind = dict(structure._fields_)[field]
+    count = getattr(kind, "_length_", 1)
+    if not 0 <= index < count:
+        raise Refused(f"number {index} of {count} ({field})")
+    return start + index * (ctypes.sizeof(kind) // count)
+
+
+def register_at(index: int) -> int:
+    """Byte offset of a vector register in a warp's state."""
+    if not 0 <= index < LAST_REGISTERS + SPARE_REGISTERS:
+        raise Refused(f"number {index} of {LAST_REGISTERS} (registers)")
+    return REGISTERS + index * REGISTER_BYTES
 
 
 def warp_bytes(registers: int) -> int:
-    """Size of a warp's state with its registers; 3 spare ones let 128-bit accesses end at R254."""
-    return REGISTERS + (registers + 3) * REGISTER_BYTES
+    """Size of a warp's state with its registers, spare ones included."""
+    return REGISTERS + (registers + SPARE_REGISTERS) * REGISTER_BYTES

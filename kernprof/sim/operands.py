@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from kernprof.errors import CubinError
 
 RZ = 255
-URZ = 63
+URZ = 255
+"""Marks of the registers that read as zero, whatever the architecture's encoding of URZ is: 63 up
+to Hopper, 255 since Blackwell, where UR63 is a register like others."""
 PT = 7
 
 

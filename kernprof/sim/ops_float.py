@@ -17,8 +17,9 @@ from kernprof.sim.irkit import F16, F32, F64, I8, I16, I32, I64, Value, mangled,
 from kernprof.sim.operands import Immediate, Operand, Register
 from kernprof.sim.ops_half import HALF, narrow_double, narrow_single, widen
 from kernprof.sim.ops_integer import Semantics, combine
+from kernprof.sim.refusal import Refused
 from kernprof.sim.rounding import directed
-from kernprof.sim.site import Refused, Site
+from kernprof.sim.site import Site
 
 _ROUNDINGS = ("RM", "RP", "RZ")
 _COMPARISONS = ("LT", "LE", "GT", "GE", "EQ", "NE", "LTU", "LEU", "GTU", "GEU", "EQU", "NEU")

@@ -16,7 +16,8 @@ from typing import Any
 from kernprof.sim.irkit import F16, F32, F64, I16, I32, I64, Value
 from kernprof.sim.operands import Constant, Immediate, Register
 from kernprof.sim.ops_integer import Semantics, combine
-from kernprof.sim.site import Refused, Site
+from kernprof.sim.refusal import Refused
+from kernprof.sim.site import Site
 
 NAN16 = 0x7FFF  # PTX ISA: the canonical NaN of .f16 and of .bf16
 _COMPARISONS = ("LT", "LE", "GT", "GE", "EQ", "NE", "LTU", "LEU", "GTU", "GEU", "EQU", "NEU")

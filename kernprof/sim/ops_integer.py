@@ -11,7 +11,8 @@ from types import MappingProxyType
 
 from kernprof.sim.irkit import I1, I8, I32, I64, Value, vector
 from kernprof.sim.operands import Constant, Immediate, Operand, Predicate, Register
-from kernprof.sim.site import Refused, Site
+from kernprof.sim.refusal import Refused
+from kernprof.sim.site import Site
 
 Semantics = Callable[[Site], None]
 COMPARISONS = {"LT": "<", "LE": "<=", "GT": ">", "GE": ">=", "EQ": "==", "NE": "!="}

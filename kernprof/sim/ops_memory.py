@@ -29,9 +29,10 @@ from kernprof.sim.memory import (
     each_lane,
     in_window,
 )
-from kernprof.sim.operands import RZ, URZ, Address, Constant, Predicate, Register
+from kernprof.sim.operands import Address, Constant, Predicate, Register
 from kernprof.sim.ops_integer import Semantics
-from kernprof.sim.site import Refused, Site, check_launch_constant
+from kernprof.sim.refusal import Refused
+from kernprof.sim.site import Site, check_launch_constant
 
 _SIZES = {"U8": 1, "S8": 1, "U16": 2, "S16": 2, "32": 4, "64": 8, "128": 16}
 _ATOMIC_KINDS = ("F32", "S32", "U32", "32", "64", "S64", "U64", "F64", "F16x2", "BF16x2")
@@ -46,19 +47,17 @@ def address64(site: Site, address: Address) -> Value:
     """Compute 64-bit addresses, one a lane."""
     kit = site.kit
     total = kit.zero(LANES64)
-    if address.base is not None and address.base.index != RZ:
-        low = site.register(address.base.index, uniform=False).zext(I64)
+    if address.base is not None and not address.base.is_zero:
+        low = site.register(address.base).zext(I64)
         if address.extent == "U32":
             total = low
         else:
-            total = low | site.register(address.base.index + 1, uniform=False).zext(I64) << 32
+            total = low | site.register(address.base, 1).zext(I64) << 32
     if address.scale != 1:
         raise Refused("a scaled global address")
-    if address.uniform is not None and address.uniform.index != URZ:
-        low = site.register(address.uniform.index, uniform=True).zext(I64)
-        total = total + (
-            low | site.register(address.uniform.index + 1, uniform=True).zext(I64) << 32
-        )
+    if address.uniform is not None and not address.uniform.is_zero:
+        low = site.register(address.uniform).zext(I64)
+        total = total + (low | site.register(address.uniform, 1).zext(I64) << 32)
     return total + address.offset
 
 
@@ -68,10 +67,10 @@ def address32(site: Site, address: Address) -> Value:
     total = kit.zero(LANES32)
     if address.extent:
         raise Refused("a 64-bit address in a 32-bit space")
-    if address.base is not None and address.base.index != RZ:
-        total = site.register(address.base.index, uniform=False) * address.scale
-    if address.uniform is not None and address.uniform.index != URZ:
-        total = total + site.register(address.uniform.index, uniform=True)
+    if address.base is not None and not address.base.is_zero:
+        total = site.register(address.base) * address.scale
+    if address.uniform is not None and not address.uniform.is_zero:
+        total = total + site.register(address.uniform)
     return total + address.offset
 
 
@@ -201,7 +200,7 @@ def _indexed_constant(site: Site, target: Register, operand: Constant, kind: str
     assert operand.base is not None
     if operand.bank == 0:
         check_launch_constant(site.kernel, 0, site.kernel.image.parameter_base)
-    offset = site.register(operand.base.index, uniform=operand.base.uniform) + operand.offset
+    offset = site.register(operand.base) + operand.offset
     if site.uniform:
         raise Refused("a uniform constant at a register's address")
     extent = kit.load(I64, site.context, offset_of(Context, "bank_bytes", operand.bank), align=8)

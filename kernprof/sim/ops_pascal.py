@@ -37,7 +37,8 @@ from kernprof.sim.ops_integer import (
     lookup,
     move,
 )
-from kernprof.sim.site import Refused, Site
+from kernprof.sim.refusal import Refused
+from kernprof.sim.site import Site
 
 _FLOAT_COMPARISONS = (
     *("LT", "EQ", "LE", "GT", "NE", "GE", "NUM", "NAN"),

@@ -26,7 +26,8 @@ from kernprof.sim.operands import Register
 from kernprof.sim.ops_half import BRAIN, HALF, Format, narrow_double, widen
 from kernprof.sim.ops_integer import Semantics
 from kernprof.sim.ops_memory import address32, data_slot
-from kernprof.sim.site import NAN32, NAN64, Refused, Site
+from kernprof.sim.refusal import Refused
+from kernprof.sim.site import NAN32, NAN64, Site
 
 _LANES = range(WARP_SIZE)
 _ROW_BYTES = 4 * WARP_SIZE
@@ -111,10 +112,7 @@ def _registers(site: Site, count: int) -> tuple[list[Value], str]:
     marks = operand.modifiers
     if marks not in ((), ("ROW",), ("COL",)):
         raise Refused(f"operand {operand} has an unknown layout")
-    zero = operand.is_zero
-    words = [
-        site.register(operand.index + (0 if zero else word), uniform=False) for word in range(count)
-    ]
+    words = [site.register(operand, word) for word in range(count)]
     return words, marks[0] if marks else ""
 
 

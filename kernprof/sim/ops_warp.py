@@ -11,7 +11,8 @@ from kernprof.sim.layout import SHARED_WINDOW, WARP_SIZE, Context, Warp, offset_
 from kernprof.sim.memory import FULL, LANES32, each_lane
 from kernprof.sim.operands import Immediate, Register
 from kernprof.sim.ops_integer import Semantics
-from kernprof.sim.site import Refused, Site
+from kernprof.sim.refusal import Refused
+from kernprof.sim.site import Site
 
 _LANES = tuple(range(WARP_SIZE))
 
@@ -248,7 +249,7 @@ def to_uniform(site: Site) -> None:
     value = source.at(site.kit.cttz(site.on) & (WARP_SIZE - 1))
     if site.guarded and site.guard_bit is None and target.uniform and not target.is_zero:
         # Under a guard of the lanes: nothing happens where no lane is on.
-        at = offset_of(Warp, "uniform", target.index)
+        at = site.place(target)
         old = site.kit.load(I32, site.warp, at)
         site.kit.store(site.on.ne(0).where(value, old), site.warp, at)
         return

@@ -16,6 +16,7 @@ from kernprof.errors import CubinError, UnknownNameError
 from kernprof.sim.control import ControlCode, encodings, instruction_bytes
 from kernprof.sim.cubin import CubinImage, KernelImage, read_cubin
 from kernprof.sim.disasm import RawFunction, RawInstruction, disassemble
+from kernprof.sim.limits import check
 from kernprof.sim.lines import SourceLine, rows_at
 from kernprof.sim.operands import Immediate, Operand, Predicate, parse_operand, split_operands
 
@@ -181,7 +182,8 @@ def load(cubin: bytes, *, cache: DiskCache | None = None) -> Program:
     Raises
     ------
     CubinError
-        The file is damaged or uses an unknown structure.
+        The file is damaged, uses an unknown structure, or an index in its code is beyond what the
+        architecture has.
     UnavailableError
         No disassembler for its architecture.
     """
@@ -192,6 +194,8 @@ def load(cubin: bytes, *, cache: DiskCache | None = None) -> Program:
         name: Kernel(image.arch, kernel, _instructions(kernel, image.arch, functions))
         for name, kernel in image.kernels.items()
     }
+    for kernel in kernels.values():
+        check(kernel)
     return Program(image.arch, image, kernels, hashlib.sha256(cubin).hexdigest(), cubin)
 
 

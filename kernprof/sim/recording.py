@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kernprof.sim.engine import CompiledKernel
+from kernprof.sim.guarded import Arena
 from kernprof.sim.tracing import MAX_INSTRUCTIONS, RESERVE_WORDS
 
 _WARP_WORDS = 1 << 20
@@ -134,7 +135,8 @@ class _Tape:
         self.run: Callable[[int, int, int], int] = compiled.run
         self.context = context
         self.warps = warps
-        self.scratch = np.empty((warps, _WARP_WORDS), np.uint32)
+        self.arena = Arena([4 * warps * _WARP_WORDS])
+        self.scratch = self.arena.regions[0].view(np.uint32).reshape(warps, _WARP_WORDS)
         self.cursors = np.zeros((warps, _CURSOR_WORDS), np.uint64)
         self.complete: list[bool] = []
 

@@ -7,6 +7,8 @@ up its fuel, and a barrier opens when every warp that still lives has come.
 
 from __future__ import annotations
 
+import ctypes
+
 from llvmlite import ir
 
 from kernprof.sim.block_barrier import (
@@ -19,32 +21,38 @@ from kernprof.sim.block_barrier import (
 from kernprof.sim.checking import CheckedHelpers, enter_block
 from kernprof.sim.irkit import I8, I32, I64, PTR, Kit, Value
 from kernprof.sim.layout import (
+    REGISTERS,
     WARP_SIZE,
     Context,
     FaultKind,
     StepResult,
     Warp,
     offset_of,
+    warp_bytes,
 )
 from kernprof.sim.memory import FULL, LANES32, Helpers
+from kernprof.sim.program import Kernel
 from kernprof.sim.tracing import point_at_warp
 
 FUEL_SLICE = 1 << 16
 MAX_SLICES = 1 << 17
 
 
-def add_runner(module: ir.Module, helpers: Helpers, step: ir.Function, entry: int) -> None:
+def add_runner(module: ir.Module, helpers: Helpers, step: ir.Function, kernel: Kernel) -> None:
     """Add ``run(ctx, first, count) -> i32``, which returns 0, or 1 after a fault."""
-    _Runner(module, helpers, step, entry).emit()
+    _Runner(module, helpers, step, kernel).emit()
 
 
 class _Runner:
-    def __init__(self, module: ir.Module, helpers: Helpers, step: ir.Function, entry: int) -> None:
+    def __init__(
+        self, module: ir.Module, helpers: Helpers, step: ir.Function, kernel: Kernel
+    ) -> None:
         made = ir.Function(module, ir.FunctionType(I32, [PTR, I64, I64]), name="run")
         self.kit = Kit(module, made)
         self.helpers = helpers
         self.step = step
-        self.entry = entry
+        self.entry = kernel.entry
+        self.register_bytes = warp_bytes(kernel.image.registers) - REGISTERS
         self.context, self.first, self.count = (Value(self.kit, a) for a in made.args)
 
     def _context(self, field: str, index: int = 0, kind: ir.Type = I64) -> Value:
@@ -59,7 +67,6 @@ class _Runner:
         warp_count = self._context("warp_count")
         with kit.count(self.count) as number:
             self._enter_block(self.first + number, warps, stride, warp_count)
-            self._look_at_stop(warps)
             self._run_block(warps, stride, warp_count)
         kit.ir.ret(kit.i32(0).raw)
 
@@ -74,7 +81,6 @@ class _Runner:
         self._clear(self._context("shared", kind=PTR), self._context("shared_bytes"))
         local = self._context("local_bytes") * WARP_SIZE * warp_count
         self._clear(self._context("local", kind=PTR), local)
-        self._clear(warps, stride * warp_count)
         clear_arrivals(kit, self.context)
         if isinstance(self.helpers, CheckedHelpers):
             enter_block(kit, self.context, local, warp_count)
@@ -84,6 +90,9 @@ class _Runner:
         threads = block_x * block_y * block_z
         with kit.count(warp_count) as index:
             warp = kit.address(warps, index * stride)
+            # Not the canaries between and behind the fields and the registers.
+            self._clear(warp, kit.i64(ctypes.sizeof(Warp)))
+            self._clear(kit.address(warp, REGISTERS), kit.i64(self.register_bytes))
             thread = (index.trunc(I32) * WARP_SIZE).splat(WARP_SIZE) + kit.sequence(
                 range(WARP_SIZE)
             )
@@ -132,6 +141,8 @@ class _Runner:
     def _step(self, warp: Value, index: Value, slices: Value) -> None:
         kit = self.kit
         kit.store(index.trunc(I32), self.context, offset_of(Context, "current_warp"))
+        # Before every slice: a loop around a barrier never uses up the fuel of one.
+        self._look_at_stop(warp)
         kit.store(kit.i64(FUEL_SLICE), self.context, offset_of(Context, "fuel"), align=8)
         point_at_warp(kit, self.context, index)
         result = Value(kit, kit.ir.call(self.step, [self.context.raw, warp.raw]))
@@ -144,7 +155,6 @@ class _Runner:
             kit.store(used, slices)
             with kit.when(used.ugt(MAX_SLICES), likely=False):
                 self._stop(FaultKind.FUEL, warp)
-            self._look_at_stop(warp)
         exited = result.eq(StepResult.EXITED)
         at_barrier = result.eq(StepResult.BARRIER)
         state = exited.where(kit.i32(DONE), at_barrier.zext(I32) * AT_BARRIER)

@@ -12,7 +12,15 @@ import struct
 from collections.abc import Sequence
 
 from kernprof.sim.irkit import F32, F64, I1, I32, I64, PTR, Kit, Value, vector
-from kernprof.sim.layout import REGISTER_BYTES, REGISTERS, WARP_SIZE, Context, Warp, offset_of
+from kernprof.sim.layout import (
+    SPARE_REGISTERS,
+    WARP_SIZE,
+    Context,
+    Warp,
+    offset_of,
+    register_at,
+)
+from kernprof.sim.limits import limits
 from kernprof.sim.memory import FULL, Helpers
 from kernprof.sim.operands import (
     PT,
@@ -25,13 +33,10 @@ from kernprof.sim.operands import (
     Special,
 )
 from kernprof.sim.program import Instruction, Kernel
+from kernprof.sim.refusal import Refused
 
 NAN32 = 0x7FFFFFFF
 NAN64 = 0x7FF8000000000000
-
-
-class Refused(Exception):
-    """An opcode, modifier or operand form whose semantics are not known."""
 
 
 class Modifiers:
@@ -182,23 +187,30 @@ class Site:
 
     # Reading -----------------------------------------------------------------------------------
 
-    def register(self, index: int, *, uniform: bool) -> Value:
-        """Read a register's bits; RZ and URZ are zero."""
-        if uniform:
-            if index == 63:
+    def register(self, register: Register, word: int = 0) -> Value:
+        """Read a register's bits, or those of a following one; RZ and URZ are zero."""
+        if register.uniform:
+            if register.is_zero:
                 return self.kit.zero(self.word)
-            at = offset_of(Warp, "uniform", index)
-            return self.kit.load(I32, self.warp, at).splat(self.lanes)
+            return self.kit.load(I32, self.warp, self.place(register, word)).splat(self.lanes)
         if self.uniform:
             raise Refused("a vector register in a uniform instruction")
-        if index == 255:
+        if register.is_zero:
             return self.kit.zero(self.word)
-        if index >= self.kernel.image.registers + 3:
-            raise Refused(
-                f"R{index} is beyond the kernel's {self.kernel.image.registers} registers"
-            )
-        at = REGISTERS + index * REGISTER_BYTES
-        return self.kit.load(self.word, self.warp, at, align=64)
+        return self.kit.load(self.word, self.warp, self.place(register, word), align=64)
+
+    def place(self, register: Register, word: int = 0) -> int:
+        """Offset in the warp's state of a register, or of a following one; not of RZ and URZ."""
+        index = register.index + word
+        if register.uniform:
+            count = limits(self.kernel.sm).uniform_registers
+            if index >= count:
+                raise Refused(f"UR{index} is beyond the {count} uniform registers")
+            return offset_of(Warp, "uniform", index)
+        count = self.kernel.image.registers
+        if index >= count + SPARE_REGISTERS:
+            raise Refused(f"R{index} is beyond the kernel's {count} registers")
+        return register_at(index)
 
     def constant(self, operand: Constant, extra: int = 0) -> Value:
         """Read a 32-bit word of a constant bank at a fixed offset."""
@@ -207,6 +219,8 @@ class Site:
         offset = operand.offset + extra
         check_launch_constant(self.kernel, operand.bank, offset)
         extent = bank_bytes(self.kernel, operand.bank)
+        if offset % 4:
+            raise Refused(f"a word at offset {offset:#x}, which is no multiple of 4")
         if not 0 <= offset <= extent - 4:
             raise Refused(
                 f"offset {offset:#x} is beyond the {extent} bytes of constant bank {operand.bank}"
@@ -221,8 +235,7 @@ class Site:
         if isinstance(operand, Register):
             if operand.modifiers:
                 raise Refused(f"operand modifier .{operand.modifiers[0]} is not known")
-            zero = operand.is_zero
-            return self.register(operand.index + (0 if zero else word), uniform=operand.uniform)
+            return self.register(operand, word)
         if isinstance(operand, Constant):
             if operand.modifiers:
                 raise Refused(f"operand modifier .{operand.modifiers[0]} is not known")
@@ -336,20 +349,14 @@ class Site:
         """Write 32 bits a lane where this instruction's lanes are on."""
         if register.is_zero:
             return
-        index = register.index + word
+        at = self.place(register, word)
         if register.uniform:
-            at = offset_of(Warp, "uniform", index)
             if self.guard_bit is not None:
                 value = self.guard_bit.where(value, self.kit.load(I32, self.warp, at))
             elif self.guarded:
                 raise Refused("a uniform result under a vector guard")
             self.kit.store(value, self.warp, at)
             return
-        if index >= self.kernel.image.registers + 3:
-            raise Refused(
-                f"R{index} is beyond the kernel's {self.kernel.image.registers} registers"
-            )
-        at = REGISTERS + index * REGISTER_BYTES
         old = self.kit.load(value.type, self.warp, at, align=64)
         self.kit.store(self.on.mask_lanes().where(value, old), self.warp, at, align=64)
 

@@ -27,7 +27,8 @@ from kernprof.sim.operands import Special
 from kernprof.sim.ops_integer import Semantics
 from kernprof.sim.ops_pascal import PASCAL, condition_code
 from kernprof.sim.program import Instruction, Kernel, target_of
-from kernprof.sim.site import Refused, Site
+from kernprof.sim.refusal import Refused
+from kernprof.sim.site import Site
 from kernprof.sim.translate import SEMANTICS, Translation, Translator
 
 
@@ -72,6 +73,7 @@ class StackTranslator(Translator):
             with kit.when(self.get("live").eq(0)):
                 self._return(StepResult.EXITED)
             self._return(StepResult.BLOCKED)
+        self._spend_at_schedule()
         kit.store(ready, self.group)
         first = kit.load(I32, self.warp, kit.cttz(ready).zext(I64) << 2)
         self._emit_switch(first, ready)
@@ -229,7 +231,7 @@ class StackTranslator(Translator):
             raise Refused("an indirect branch whose targets the cubin does not list")
         site.finish()
         start = site.instruction.offset + self.kernel.step + base
-        place = site.register(register.index, uniform=False) + (start & 0xFFFFFFFF)
+        place = site.register(register) + (start & 0xFFFFFFFF)
         # A jump to a bundle starts its first instruction.
         bundle = (place & 31).eq(0)
         place = bundle.where(place + 8, place)
@@ -267,7 +269,8 @@ class StackTranslator(Translator):
         if target not in self.labels:
             raise Refused(f"a call of {target:#x}, which is no instruction")
         self._push(site.instruction, Token.RETURN, after, site.active)
-        self.kit.jump(self.labels[target])
+        self.park(site.active, target)
+        self.kit.jump(self.schedule)
 
     def _exit(self, site: Site, after: int) -> None:
         site.modifiers.finish()

@@ -52,7 +52,8 @@ from kernprof.sim.ops_memory import MEMORY
 from kernprof.sim.ops_tensor import TENSOR
 from kernprof.sim.ops_warp import WARP
 from kernprof.sim.program import Instruction, Kernel, target_of
-from kernprof.sim.site import Refused, Site
+from kernprof.sim.refusal import Refused
+from kernprof.sim.site import Site
 from kernprof.sim.tracing import note_block
 
 SEMANTICS: Mapping[str, Semantics] = MappingProxyType(
@@ -155,6 +156,7 @@ class Translator:
             with kit.when(self.get("at_barrier").eq(self.get("live"))):
                 self._return(StepResult.BARRIER)
             self._return(StepResult.BLOCKED)
+        self._spend_at_schedule()
         places = kit.load(LANES32, self.warp, offset_of(Warp, "lane_pc"))
         first = kit.load(I32, self.warp, kit.cttz(ready).zext(I64) << 2)
         group = places.eq(first.splat(WARP_SIZE)).mask_bits() & ready
@@ -372,14 +374,25 @@ class Translator:
 
     def _spend(self, site: Site, taken: Value, target: int, after: int) -> None:
         """Backward branches use up fuel; without it the warp yields, so that spinning ends."""
-        kit = self.kit
-        at = offset_of(Context, "fuel")
-        fuel = kit.load(I64, self.context, at, align=8) - 1
-        kit.store(fuel, self.context, at, align=8)
-        with kit.when(fuel.eq(0), likely=False):
+        with self.kit.when(self._empty(), likely=False):
             self.park(site.active & ~taken, after)
             self.park(taken, target)
             self._return(StepResult.YIELD)
+
+    def _spend_at_schedule(self) -> None:
+        """So does every way through the scheduler: returns, indirect branches, reconvergence.
+
+        Whatever else can loop comes here, where the places of all lanes are noted already.
+        """
+        with self.kit.when(self._empty(), likely=False):
+            self._return(StepResult.YIELD)
+
+    def _empty(self) -> Value:
+        """Take one unit of fuel; tells whether it was the last."""
+        kit, at = self.kit, offset_of(Context, "fuel")
+        fuel = kit.load(I64, self.context, at, align=8) - 1
+        kit.store(fuel, self.context, at, align=8)
+        return fuel.eq(0)
 
     def _indirect(self, site: Site, after: int) -> None:
         targets = self.kernel.image.indirect_targets.get(site.instruction.offset)
@@ -388,7 +401,7 @@ class Translator:
         site.modifiers.take("REL")
         if targets is None:
             raise Refused("an indirect branch whose targets the cubin does not list")
-        place = site.register(register.index, uniform=False) + (after + base)
+        place = site.register(register) + (after + base)
         self._scatter(site, place, after)
 
     def _scatter(self, site: Site, place: Value, after: int) -> None:
@@ -424,7 +437,7 @@ class Translator:
         base = self.kernel.image.functions.get(name, (None, 0))[0]
         if base is None:
             raise Refused(f"a return relative to {name}, which is not in the section")
-        self._scatter(site, site.register(register.index, uniform=False) + base, after)
+        self._scatter(site, site.register(register) + base, after)
 
     def _exit(self, site: Site, after: int) -> None:
         site.modifiers.finish()

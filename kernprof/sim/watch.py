@@ -1,8 +1,8 @@
 """Running compiled code so that it can be stopped: by Ctrl-C, or after a time limit.
 
 Compiled code knows nothing of Python's signals. It runs on a thread of its own while the calling
-one waits; to stop, a flag is set that it looks at between blocks and after every 65,536 backward
-branches of a warp.
+one waits; to stop, a flag is set that it looks at whenever a warp begins to run, which it does anew
+after 65,536 steps that can be part of a loop: backward branches, and ways through its scheduler.
 """
 
 from __future__ import annotations
