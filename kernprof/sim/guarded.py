@@ -25,7 +25,7 @@ _PROT_NONE = 0
 
 @cache
 def _libc() -> Any:
-    """The C library where it has ``mprotect``, else None."""
+    """Return the C library where it has ``mprotect``, else None."""
     try:
         library = ctypes.CDLL(None, use_errno=True)
         library.mprotect.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)

@@ -161,7 +161,7 @@ def offset_of(structure: type[ctypes.Structure], field: str, index: int = 0) -> 
         The field has no such element.
     """
     start: int = getattr(structure, field).offset
-    kind = dict(structure._fields_)[field]
+    kind = next(row[1] for row in structure._fields_ if row[0] == field)
     count = getattr(kind, "_length_", 1)
     if not 0 <= index < count:
         raise Refused(f"number {index} of {count} ({field})")

@@ -121,7 +121,8 @@ def _operand(operand: Operand, kernel: Kernel, known: Limits) -> Iterator[str]:
             if part is not None:
                 yield from _register(part, kernel.arch, known)
         if operand.bank is not None and not 0 <= operand.bank < CONSTANT_BANKS:
-            yield f"there is no constant bank {operand.bank:#x}; the last is {CONSTANT_BANKS - 1:#x}"
+            last = CONSTANT_BANKS - 1
+            yield f"there is no constant bank {operand.bank:#x}; the last is {last:#x}"
         if operand.base is None and not 0 <= operand.offset < CONSTANT_BANK_BYTES:
             yield f"offset {operand.offset:#x} in a constant bank of {CONSTANT_BANK_BYTES:,} bytes"
     elif isinstance(operand, Address):
@@ -148,7 +149,8 @@ def _predicate(predicate: Predicate, sm: int) -> Iterator[str]:
     if predicate.uniform and sm < _TURING:
         yield f"uniform predicate UP{predicate.index} on an architecture without"
     elif predicate.index != PT and not 0 <= predicate.index < PREDICATES:
-        yield f"there is no predicate {prefix}{predicate.index}; the last is {prefix}{PREDICATES - 1}"
+        last = f"{prefix}{PREDICATES - 1}"
+        yield f"there is no predicate {prefix}{predicate.index}; the last is {last}"
 
 
 def _named(name: str) -> Iterator[str]:
@@ -162,7 +164,7 @@ def _named(name: str) -> Iterator[str]:
 
 
 def _target(instruction: Instruction, kernel: Kernel) -> Iterator[str]:
-    """A direct branch must go to an instruction of its section; one by name is looked up later."""
+    """See that a direct branch goes to an instruction of its section; names are looked up later."""
     if instruction.opcode not in _TARGETED and "COLLECTIVE" not in instruction.modifiers:
         return
     if instruction.opcode in ("BRX", "JMX"):
@@ -175,7 +177,7 @@ def _target(instruction: Instruction, kernel: Kernel) -> Iterator[str]:
 
 
 def _offset(instruction: Instruction) -> Iterator[str]:
-    """A fixed address in shared or local memory must be one that the hardware can have."""
+    """See that a fixed address in shared or local memory is one that the hardware can have."""
     spaces = {"S": ("shared", SHARED_BYTES), "L": ("local", LOCAL_BYTES)}
     if instruction.opcode not in ("LDS", "STS", "ATOMS", "LDL", "STL"):
         return
@@ -185,4 +187,4 @@ def _offset(instruction: Instruction) -> Iterator[str]:
             continue
         fixed = operand.base is None or operand.base.is_zero
         if fixed and not 0 <= operand.offset < extent:
-            yield f"address {operand.offset:#x} of {what} memory, which has {extent:,} bytes at most"
+            yield f"address {operand.offset:#x} in {what} memory of {extent:,} bytes at most"
