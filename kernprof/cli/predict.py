@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,6 +21,7 @@ from kernprof.cli.output import (
 )
 from kernprof.cli.what_if import parse_what_if
 from kernprof.errors import UsageError
+from kernprof.isolation import TIME_LIMIT_S
 
 if TYPE_CHECKING:
     from kernprof.prediction.arguments import Spec
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 _MAX_EXTENT = 2**31 - 1
 _FOUND = 3
+_MIN_MEMORY_BYTES, _MAX_MEMORY_BYTES = 64 << 20, 1 << 50
 
 
 def register(app: typer.Typer) -> None:
@@ -100,8 +103,20 @@ def predict(
         ),
     ] = False,
     time_limit: Annotated[
-        float | None,
-        typer.Option(min=0.001, help="Stop a launch that runs longer than so many seconds."),
+        float,
+        typer.Option(
+            min=0.001,
+            help="Stop a launch, or compiling it, after so many seconds.",
+            show_default=True,
+        ),
+    ] = TIME_LIMIT_S,
+    memory_limit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BYTES",
+            help="What compiling, and running a file's machine code, may take: 512M, 4G; "
+            "default: 8G or half of the machine.",
+        ),
     ] = None,
     lines: Annotated[bool, typer.Option("--lines", help="Also counts per source line.")] = False,
     fmt: FormatOption = Format.TABLE,
@@ -111,6 +126,7 @@ def predict(
     """Execute a kernel's machine code without a GPU: exact counts, predicted cycles and stalls."""
     from kernprof.prediction.arguments import build, parse
     from kernprof.prediction.run import predict as run
+    from kernprof.prediction.subject import holds_machine_code
 
     specs = [parse(text) for text in arg or ()]
     targets = _targets(out or (), [s.name for s in specs if s.dtype is None or s.shape])
@@ -119,7 +135,7 @@ def predict(
     done = [
         run(
             file,
-            build(specs, seed=seed),
+            build(specs, seed=seed, shared=holds_machine_code(file)),
             kernel=kernel,
             grid=_extent(grid, "grid"),
             block=_extent(block, "block"),
@@ -134,6 +150,7 @@ def predict(
             check=check,
             undefined=[s.name for s in specs if check and s.content == "undefined"],
             time_limit_s=time_limit,
+            memory_limit_bytes=_bytes(memory_limit),
         )
         for name in names
     ]
@@ -146,6 +163,18 @@ def predict(
     emit(_render(done, specs, seed, fmt, output, lines=lines), output)
     if any(one.check is not None and one.check.findings for one in done):
         raise typer.Exit(_FOUND)
+
+
+def _bytes(text: str | None) -> int | None:
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d{1,15})\s*([kmgt]?)(?:i?b)?", text.strip(), re.IGNORECASE)
+    size = int(found[1]) << 10 * " kmgt".index(found[2].lower() or " ") if found else 0
+    if not _MIN_MEMORY_BYTES <= size <= _MAX_MEMORY_BYTES:
+        raise UsageError(
+            f"--memory-limit {text}: expected 64M to 1024T, as a number and K, M, G, T"
+        )
+    return size
 
 
 def _extent(text: str | None, what: str) -> tuple[int, ...] | None:

@@ -15,6 +15,8 @@ from kernprof.compile.cubin import KernelResources
 from kernprof.compile.device_part import device_part
 from kernprof.compile.host_headers import FIRST
 from kernprof.errors import CompileError, CubinError, InputError, UnknownNameError, UsageError
+from kernprof.isolation import Limits
+from kernprof.isolation.files import read_text
 
 SOURCE_ROOT = "/kernprof/source"
 """Directory that line tables give user's files, so that no machine's path gets into a report."""
@@ -115,6 +117,7 @@ def compile_source(
     headers: Mapping[str, str] | None = None,
     cache: DiskCache | None = None,
     use_cache: bool = True,
+    limits: Limits | None = None,
 ) -> Cubin:
     """Compile CUDA source for one architecture.
 
@@ -141,6 +144,8 @@ def compile_source(
         Text of further headers by the name that an ``#include`` gives them.
     cache, use_cache
         Where results are kept (the user's cache directory by default), and whether at all.
+    limits
+        Of the compiler's memory and time; the usual ones by default.
 
     Raises
     ------
@@ -178,7 +183,9 @@ def compile_source(
             except (CubinError, ValueError, KeyError):
                 pass  # sound on disk, yet not of this form: compiled again below
     arguments += [f"-I{directory}" for directory in nvrtc.header_dirs()]
-    compiled = nvrtc.compile_program(source, name, arch, arguments, instantiate, given)
+    compiled = nvrtc.compile_program(
+        source, name, arch, arguments, instantiate, given, limits=limits
+    )
     result = _cubin(compiled, arch, name, key)
     if store is not None:
         store.put(key, _pack(compiled))
@@ -208,6 +215,7 @@ def compile_file(
     instantiate: Sequence[str] = (),
     cache: DiskCache | None = None,
     use_cache: bool = True,
+    limits: Limits | None = None,
 ) -> Cubin:
     """Compile a file; its own directory is searched for headers first.
 
@@ -221,10 +229,7 @@ def compile_file(
         If the file can't be read or is not UTF-8 text, and what ``compile_source`` raises.
     """
     file = Path(path)
-    try:
-        source = file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: can't be read as CUDA source ({error})") from error
+    source = read_text(file, "CUDA source")
     folders = [file.parent, *(Path(d) for d in include_dirs)]
 
     def compiled(text: str, headers: Mapping[str, str], more: Sequence[str]) -> Cubin:
@@ -239,6 +244,7 @@ def compile_file(
             headers=headers,
             cache=cache,
             use_cache=use_cache,
+            limits=limits,
         )
 
     def named(error: CompileError) -> CompileError:

@@ -30,6 +30,7 @@ from kernprof.compile.declarations import (
 from kernprof.compile.host_headers import host_headers
 from kernprof.compile.tokens import Kind, Token, included, structural, tokenize
 from kernprof.errors import CompileError, InputError
+from kernprof.isolation.files import read_text
 
 _OF_NVIDIA = frozenset({"std", "cuda", "nvcuda", "cooperative_groups"})
 _MAX_FILES = 1000
@@ -229,10 +230,7 @@ def _find(name: str, folders: Iterable[Path]) -> Path | None:
 
 
 def _header(main: Path, header: Path, root: str) -> SourceFile:
-    try:
-        text = header.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{header}: can't be read as a header ({error})") from error
+    text = read_text(header, "a header")
     whole, base = header.resolve(), main.parent.resolve()
     # Files elsewhere keep their whole path, which is as telling and as unique as before.
     name = f"{root}/{whole.relative_to(base)}" if whole.is_relative_to(base) else str(whole)

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from kernprof.isolation.files import read_regular
+
 SCHEMA = "cubin/1"
 """Changes when what is stored under a key changes its form."""
 
@@ -54,7 +56,7 @@ def header_digests(source: str, include_dirs: Sequence[Path]) -> Mapping[str, st
                 if not path.is_file():
                     continue
                 if str(path) not in found:
-                    data = path.read_bytes()
+                    data = read_regular(path, "a header")
                     found[str(path)] = hashlib.sha256(data).hexdigest()
                     pending.append((data.decode("utf-8", "replace"), (path.parent, *include_dirs)))
                 break

@@ -7,14 +7,20 @@ not installed, the library of CUDA 13 or of a CUDA toolkit does for the newer ar
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kernprof.compile.nvrtc_library import REMEDY, Nvrtc, library
 from kernprof.errors import CompileError, UnavailableError, UnknownNameError
+from kernprof.isolation import TIME_LIMIT_S, Limits, memory_limit
+
+if TYPE_CHECKING:
+    from kernprof.isolation.child import ChildError
 
 _WITHOUT_PASCAL = 13
 _DROPPED = ("sm_50", "sm_52", "sm_53", "sm_60", "sm_61", "sm_62", "sm_70", "sm_72")
@@ -128,8 +134,13 @@ def compile_program(
     options: Sequence[str],
     instantiate: Sequence[str] = (),
     headers: Mapping[str, str] | None = None,
+    *,
+    limits: Limits | None = None,
 ) -> Compiled:
-    """Compile one source text for one architecture.
+    """Compile one source text for one architecture, in a child process.
+
+    The compiler reads files and does nothing else there; a source that keeps it busy without end,
+    or takes memory without end, ends at the limits.
 
     Parameters
     ----------
@@ -143,20 +154,76 @@ def compile_program(
         Name expressions of template kernels to instantiate ("gemm<32, true>").
     headers
         Text of further headers by the name that an ``#include`` gives them.
+    limits
+        Of memory and time; the usual ones by default.
 
     Raises
     ------
     CompileError
-        If the compiler refuses the source or an option; carries its log.
+        If the compiler refuses the source or an option; carries its log. If it runs into a limit.
     UnknownNameError
         If the compiler has no such target.
     UnavailableError
         If NVRTC can't be loaded.
     """
+    from kernprof.isolation.child import ChildError, call
+    from kernprof.isolation.walls import Scope
+
     check_target(arch)
     nvrtc = library()
+    bounds = limits or Limits(memory_limit(), TIME_LIMIT_S, 2 * TIME_LIMIT_S)
+
+    def work() -> object:
+        try:
+            made = _compile(nvrtc, source, name, arch, options, instantiate, headers or {})
+        except CompileError as error:
+            return {"error": str(error), "log": error.log}
+        return {"image": made.image, "log": made.log, "lowered": made.lowered}
+
+    try:
+        found = call(work, limits=bounds, scope=Scope.READ, readable=_readable())
+    except ChildError as error:
+        raise _ended(name, error, bounds) from None
+    if not isinstance(found, dict):
+        raise CompileError(f"{name}: the compiler's process gave no valid result")
+    if "error" in found:
+        raise CompileError(str(found["error"]), str(found["log"]))
+    return Compiled(bytes(found["image"]), str(found["log"]), dict(found["lowered"]))
+
+
+def _readable() -> list[str]:
+    """Folders that sources may include from: all but those of devices and of the kernel."""
+    return [f"/{name}" for name in os.listdir("/") if name not in ("dev", "proc", "sys", "run")]
+
+
+def _ended(name: str, error: ChildError, limits: Limits) -> CompileError:
+    """Say how a compilation ended that gave no result."""
+    from kernprof.isolation.child import Ending
+
+    if error.ending is Ending.TIME:
+        return CompileError(
+            f"{name}: the compiler had not ended after {limits.wall_s:g} s, the time limit "
+            "(--time-limit); macros or templates may expand without end"
+        )
+    # The library ends the process where it gets no more memory.
+    if error.ending is Ending.MEMORY or error.detail in ("SIGABRT", "SIGSEGV", "SIGKILL"):
+        return CompileError(
+            f"{name}: the compiler broke off ({error}); it may take {limits.memory_bytes:,} bytes "
+            "(--memory-limit), and macros or templates may expand without end"
+        )
+    return CompileError(f"{name}: the compiler's process gave no result ({error})")
+
+
+def _compile(
+    nvrtc: Nvrtc,
+    source: str,
+    name: str,
+    arch: str,
+    options: Sequence[str],
+    instantiate: Sequence[str],
+    given: Mapping[str, str],
+) -> Compiled:
     program = ctypes.c_void_p()
-    given = headers or {}
     texts = (ctypes.c_char_p * len(given))(*(_c_text("a header", t) for t in given.values()))
     named = (ctypes.c_char_p * len(given))(*(_c_text("a header's name", n) for n in given))
     status = nvrtc.call(

@@ -108,11 +108,14 @@ def _shape(name: str, text: str) -> tuple[int, ...]:
     return tuple(int(p) for p in parts)
 
 
-def build(specs: Sequence[Spec], *, seed: int = 0) -> Mapping[str, Argument | Decimal]:
+def build(
+    specs: Sequence[Spec], *, seed: int = 0, shared: bool = False
+) -> Mapping[str, Argument | Decimal]:
     """Make the values, by name in the given order; numbers without a type are Decimals.
 
     ``random`` gives floating-point numbers uniform in [0, 1) and integers uniform in [0, 100), from
     one generator that ``seed`` starts; ``undefined`` zeros that a checked run takes as not written.
+    ``shared`` arrays need not be copied for a child process (:mod:`kernprof.isolation.shared`).
 
     Raises
     ------
@@ -149,7 +152,7 @@ def build(specs: Sequence[Spec], *, seed: int = 0) -> Mapping[str, Argument | De
                     f"argument {spec.name}: arrays of {total:,} bytes in all, the limit is "
                     f"{MAX_BYTES:,}"
                 )
-            made[spec.name] = _array(spec, spec.shape, generator)
+            made[spec.name] = _array(spec, spec.shape, generator, shared=shared)
     return made
 
 
@@ -178,30 +181,44 @@ def _scalar(spec: Spec) -> Argument:
     return kind.type(value)
 
 
-def _array(spec: Spec, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
+def _array(
+    spec: Spec, shape: tuple[int, ...], generator: np.random.Generator, *, shared: bool
+) -> np.ndarray:
     import numpy as np
 
     kind = np.dtype(spec.dtype)
-    if spec.content in ("zeros", "undefined"):
-        return np.zeros(shape, kind)
-    if spec.content == "ones":
-        return np.ones(shape, kind)
-    if spec.content == "arange":
-        return np.arange(np.prod(shape, dtype=np.int64)).astype(kind).reshape(shape)
-    if spec.content == "random":
-        if kind.kind == "f":
-            wide = np.float64 if kind.itemsize == 8 else np.float32
-            return generator.random(shape, dtype=wide).astype(kind, copy=False)
-        top = 2 if kind.kind == "b" else _RANDOM_INTEGERS
-        return generator.integers(0, top, shape).astype(kind)
-    if not spec.content.endswith(".npy"):
+    if spec.content not in FILLS and not spec.content.endswith(".npy"):
         raise UsageError(
             f"argument {spec.name}: fill {spec.content!r}, expected {', '.join(FILLS)} or FILE.npy"
         )
-    return _file(spec, shape, kind)
+    content = None if spec.content in FILLS else _file(spec, shape, kind)
+    made = _shared_zeros(spec, shape, kind) if shared else np.zeros(shape, kind)
+    if content is not None:
+        made[...] = content
+    elif spec.content == "ones":
+        made[...] = 1
+    elif spec.content == "arange":
+        made[...] = np.arange(made.size).reshape(shape)
+    elif spec.content == "random" and kind in (np.float32, np.float64):
+        generator.random(dtype=kind.type, out=made)
+    elif spec.content == "random" and kind.kind == "f":
+        made[...] = generator.random(shape, dtype=np.float32)
+    elif spec.content == "random":
+        made[...] = generator.integers(0, 2 if kind.kind == "b" else _RANDOM_INTEGERS, shape)
+    return made
+
+
+def _shared_zeros(spec: Spec, shape: tuple[int, ...], kind: np.dtype) -> np.ndarray:
+    from kernprof.isolation.shared import shared_zeros
+
+    try:
+        return shared_zeros(shape, kind)
+    except OSError as error:
+        raise UsageError(f"argument {spec.name}: no memory for it ({error.strerror})") from None
 
 
 def _file(spec: Spec, shape: tuple[int, ...], kind: np.dtype) -> np.ndarray:
+    """Map an array's file; what is in it is read when it is copied."""
     import numpy as np
 
     path = Path(spec.content)
@@ -215,4 +232,4 @@ def _file(spec: Spec, shape: tuple[int, ...], kind: np.dtype) -> np.ndarray:
         if isinstance(found, np.ndarray):
             what = f"{found.dtype}{list(found.shape)}"
         raise InputError(f"{path}: holds {what}, argument {spec.name} says {kind}{list(shape)}")
-    return np.array(found, order="C")
+    return found

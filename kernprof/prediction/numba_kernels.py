@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from kernprof.devices.model import Device
     from kernprof.sim.execute import Argument
 
-PYTHON_SUFFIX = ".py"
-
 
 def load_kernel(path: Path, name: str | None) -> Any:
     """Import a Python file and return its ``@cuda.jit`` function of a name.

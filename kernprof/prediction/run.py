@@ -7,15 +7,16 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kernprof._frames import frame, html_table
 from kernprof.compile.numba_kernels import is_kernel
 from kernprof.errors import CubinError, ShapeError, UnavailableError, UsageError
+from kernprof.isolation import TIME_LIMIT_S, memory_limit
 from kernprof.prediction.agreement import Compared, compare
-from kernprof.prediction.numba_kernels import PYTHON_SUFFIX, load_kernel, numba_subject
+from kernprof.prediction.numba_kernels import load_kernel, numba_subject
 from kernprof.prediction.signature import arrange, parameters
-from kernprof.prediction.subject import Subject, load_subject
+from kernprof.prediction.subject import PYTHON_SUFFIX, Subject, load_subject
 from kernprof.profile import KernelProfile
 from kernprof.reports.names import demangle, function_name
 
@@ -136,7 +137,8 @@ def predict(
     what_if: WhatIf | None = None,
     check: bool = False,
     undefined: Collection[str] = (),
-    time_limit_s: float | None = None,
+    time_limit_s: float = TIME_LIMIT_S,
+    memory_limit_bytes: int | None = None,
 ) -> Prediction:
     """Execute a kernel's machine code, count what it does and predict its time.
 
@@ -168,7 +170,10 @@ def predict(
     undefined
         With ``check``: names of arrays whose content counts as not written yet.
     time_limit_s
-        Seconds after which a launch that has not ended is stopped; by default none.
+        Seconds after which a launch that has not ended is stopped.
+    memory_limit_bytes
+        Bytes that machine code out of a file may take to run, arrays aside; by default 8 GiB, or
+        half of the machine's memory.
 
     Raises
     ------
@@ -197,6 +202,8 @@ def predict(
             include_dirs=include_dirs,
             defines=defines,
             options=options,
+            time_limit_s=time_limit_s,
+            memory_limit_bytes=memory_limit_bytes,
         )
     return execute(
         subject,
@@ -210,6 +217,7 @@ def predict(
         check=check,
         undefined=undefined,
         time_limit_s=time_limit_s,
+        memory_limit_bytes=memory_limit_bytes,
     )
 
 
@@ -238,7 +246,8 @@ def execute(
     what_if: WhatIf | None = None,
     check: bool = False,
     undefined: Collection[str] = (),
-    time_limit_s: float | None = None,
+    time_limit_s: float = TIME_LIMIT_S,
+    memory_limit_bytes: int | None = None,
 ) -> Prediction:
     """Run a subject; see :func:`predict`.
 
@@ -250,6 +259,7 @@ def execute(
     import numpy as np
 
     from kernprof import sim
+    from kernprof.timing import WhatIf, timed
 
     if dynamic_shared is None:
         dynamic_shared = subject.dynamic_shared_bytes or 0
@@ -271,24 +281,48 @@ def execute(
     budget, untimed = _budget(subject, block3, dynamic_shared, clock)
     if check:
         budget, untimed = None, "a checked run is not timed; leave --check out"
-    done = sim.run(
-        subject.program,
-        subject.symbol,
-        _extent("grid", grid, subject.grid),
-        block3,
-        list(args.values()),
-        dynamic_shared=dynamic_shared,
-        workers=workers,
-        trace=budget,
-        check=check,
-        undefined=[n for n, name in enumerate(args) if name in set(undefined)],
-        time_limit_s=time_limit_s,
-        names=list(args),
-    )
+    launch: dict[str, Any] = {
+        "grid": _extent("grid", grid, subject.grid),
+        "block": block3,
+        "dynamic_shared": dynamic_shared,
+        "workers": workers,
+        "trace": budget,
+        "check": check,
+        "undefined": [n for n, name in enumerate(args) if name in set(undefined)],
+        "names": list(args),
+    }
+    change = what_if or WhatIf()
+
+    def timing_of(done: Execution) -> tuple[Timing | None, str]:
+        if budget is None or subject.device is None:
+            return None, untimed
+        return _timed(done, subject.device, clock, change)
+
+    if subject.foreign:
+        from kernprof.prediction.foreign import run_apart
+
+        done, timing, untimed = run_apart(
+            subject.program,
+            subject.symbol,
+            list(args.values()),
+            launch,
+            timing_of,
+            device=subject.device,
+            what_if=change,
+            time_limit_s=time_limit_s,
+            memory_limit_bytes=memory_limit_bytes or memory_limit(),
+        )
+    else:
+        done = sim.run(
+            subject.program,
+            subject.symbol,
+            args=list(args.values()),
+            time_limit_s=time_limit_s,
+            **launch,
+        )
+        timing, untimed = timing_of(done)
     exact = replace(sim.profile(done, gpu=subject.gpu), kernel=shown, demangled=full)
-    made, timing = exact, None
-    if budget is not None and subject.device is not None:
-        made, timing, untimed = _timed(exact, done, subject.device, clock, what_if)
+    made = exact if timing is None else timed(exact, timing)
     reference = subject.reference
     return Prediction(
         profile=made,
@@ -339,21 +373,16 @@ def _budget(
 
 
 def _timed(
-    exact: KernelProfile,
-    done: Execution,
-    device: Device,
-    clock_mhz: float | None,
-    what_if: WhatIf | None,
-) -> tuple[KernelProfile, Timing | None, str]:
-    from kernprof.timing import WhatIf, simulate, timed
+    done: Execution, device: Device, clock_mhz: float | None, what_if: WhatIf
+) -> tuple[Timing | None, str]:
+    from kernprof.timing import simulate
 
     if done.trace is None:
-        return exact, None, "the launch was not traced"
+        return None, "the launch was not traced"
     try:
-        timing = simulate(done, device, clock_mhz=clock_mhz, what_if=what_if or WhatIf())
+        return simulate(done, device, clock_mhz=clock_mhz, what_if=what_if), ""
     except CubinError as reason:
-        return exact, None, str(reason)
-    return timed(exact, timing), timing, ""
+        return None, str(reason)
 
 
 def _extent(what: str, given: Extent | None, told: Extent | None) -> Extent:

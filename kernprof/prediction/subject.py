@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kernprof.errors import InputError, ReportError, UsageError
+from kernprof.isolation import TIME_LIMIT_S, Limits, memory_limit
 from kernprof.profile import Gpu, KernelProfile
 from kernprof.reports.names import demangle, function_name
 from kernprof.reports.select import open_regular
@@ -18,8 +19,14 @@ if TYPE_CHECKING:
     from kernprof.sim.program import Program
 
 SOURCE_SUFFIXES = (".cu", ".cuh", ".cpp", ".cc", ".cxx")
+PYTHON_SUFFIX = ".py"
 _ELF = b"\x7fELF"
 _MAX_CUBIN_BYTES = 1 << 30
+
+
+def holds_machine_code(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is taken for a cubin or a report, by its name: its code runs in a child."""
+    return Path(path).suffix not in (*SOURCE_SUFFIXES, PYTHON_SUFFIX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,8 @@ class Subject:
         What the user must know of how the subject was made; empty where nothing.
     parameters
         Names and types of the kernel's parameters as the source has them, one entry an overload.
+    foreign
+        Whether the machine code came out of a file as such; it runs in a child process.
     """
 
     program: Program
@@ -62,6 +71,7 @@ class Subject:
     name: str | None = None
     notice: str = ""
     parameters: tuple[tuple[tuple[str, str], ...], ...] = ()
+    foreign: bool = False
 
 
 def load_subject(
@@ -73,6 +83,8 @@ def load_subject(
     include_dirs: Sequence[str | os.PathLike[str]] = (),
     defines: Mapping[str, str | None] | None = None,
     options: Sequence[str] = (),
+    time_limit_s: float = TIME_LIMIT_S,
+    memory_limit_bytes: int | None = None,
 ) -> Subject:
     """Find the kernel that a file and a name mean.
 
@@ -89,6 +101,8 @@ def load_subject(
         Position in a report.
     include_dirs, defines, options
         For the compiler.
+    time_limit_s, memory_limit_bytes
+        For the compiler, and for reading machine code.
 
     Raises
     ------
@@ -103,7 +117,15 @@ def load_subject(
     if file.suffix in SOURCE_SUFFIXES:
         if launch is not None:
             raise UsageError("--launch belongs to reports; source has no launches")
-        return _source(file, kernel, device, include_dirs, defines, options)
+        return _source(
+            file,
+            kernel,
+            device,
+            include_dirs,
+            defines,
+            options,
+            Limits(memory_limit_bytes or memory_limit(), time_limit_s, 2 * time_limit_s),
+        )
     if include_dirs or defines or options:
         raise UsageError(f"{file.name}: options of the compiler belong to {SOURCE_SUFFIXES[0]}")
     try:
@@ -113,8 +135,8 @@ def load_subject(
     except ReportError as error:
         raise error.at(path=str(file)) from None
     if head == _ELF:
-        return _cubin(image, kernel, device)
-    return _report(file, kernel, device, launch)
+        return _cubin(image, kernel, device, memory_limit_bytes)
+    return _report(file, kernel, device, launch, memory_limit_bytes)
 
 
 def _source(
@@ -124,6 +146,7 @@ def _source(
     include_dirs: Sequence[str | os.PathLike[str]],
     defines: Mapping[str, str | None] | None,
     options: Sequence[str],
+    limits: Limits,
 ) -> Subject:
     from kernprof.compile import compile_file
     from kernprof.compile.signatures import kernel_parameters, launched_templates
@@ -139,6 +162,7 @@ def _source(
         defines=defines,
         options=options,
         instantiate=[kernel] if template and kernel else [],
+        limits=limits,
     )
     program = load(made.image)
     text = file.read_text("utf-8")
@@ -156,20 +180,28 @@ def _source(
     return Subject(program, symbol, device.gpu, device, notice=notice, parameters=overloads)
 
 
-def _cubin(image: bytes, kernel: str | None, device: Device | None) -> Subject:
+def _cubin(
+    image: bytes, kernel: str | None, device: Device | None, memory_limit_bytes: int | None
+) -> Subject:
     from kernprof.sim.program import load
 
-    program = load(image)
+    program = load(image, memory_limit_bytes=memory_limit_bytes)
     if device is not None and device.arch.name != program.arch:
         raise UsageError(
             f"the machine code is for {program.arch}, {device.name} is {device.arch.name}; "
             "compile it for that GPU, or leave --gpu out"
         )
     gpu = device.gpu if device else None
-    return Subject(program, choose(program, kernel), gpu, device)
+    return Subject(program, choose(program, kernel), gpu, device, foreign=True)
 
 
-def _report(file: Path, kernel: str | None, device: Device | None, launch: int | None) -> Subject:
+def _report(
+    file: Path,
+    kernel: str | None,
+    device: Device | None,
+    launch: int | None,
+    memory_limit_bytes: int | None,
+) -> Subject:
     from kernprof.reports import load
     from kernprof.stalls.group import select
 
@@ -179,10 +211,10 @@ def _report(file: Path, kernel: str | None, device: Device | None, launch: int |
     if len(chosen) > 1:
         shown = "; ".join(f"{p.origin}: {p.kernel}" for p in chosen[:6])
         raise UsageError(f"{len(chosen)} launches, choose one with --launch: {shown}")
-    return from_profile(chosen[0])
+    return from_profile(chosen[0], memory_limit_bytes=memory_limit_bytes)
 
 
-def from_profile(profile: KernelProfile) -> Subject:
+def from_profile(profile: KernelProfile, *, memory_limit_bytes: int | None = None) -> Subject:
     """Take the machine code and launch of a profile, which becomes the reference.
 
     Raises
@@ -203,7 +235,7 @@ def from_profile(profile: KernelProfile) -> Subject:
         )
     if profile.grid is None or profile.block is None:
         raise InputError(f"{profile.origin}: the report does not tell grid and block")
-    program = load(profile.code.cubin)
+    program = load(profile.code.cubin, memory_limit_bytes=memory_limit_bytes)
     symbol = profile.mangled or ""
     if symbol not in program.kernels:
         symbol = choose(program, profile.kernel)
@@ -217,6 +249,7 @@ def from_profile(profile: KernelProfile) -> Subject:
         block=tuple(profile.block),
         dynamic_shared_bytes=profile.shared_mem.dynamic_bytes or 0,
         reference=profile,
+        foreign=True,
     )
 
 

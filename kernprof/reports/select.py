@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -14,10 +12,13 @@ from typing import BinaryIO
 
 from kernprof.errors import (
     DamagedReportError,
+    InputError,
     LimitExceededError,
     ReportError,
     UnknownFormatError,
 )
+from kernprof.isolation import files
+from kernprof.isolation.files import NotRegularError
 from kernprof.profile import Report
 from kernprof.reports.base import HEAD_BYTES, Candidate, Limits, Reader
 from kernprof.reports.text import decode, quote_bytes
@@ -158,26 +159,11 @@ def open_regular(path: str) -> BinaryIO:
         Missing, not a regular file, or not permitted.
     """
     try:
-        # Without O_NONBLOCK, opening a FIFO that nobody writes to would wait for ever.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-    except OSError as error:
-        raise ReportError(_open_failure(error)) from None
-    except ValueError as error:  # a NUL in the name
-        raise ReportError(f"can't be opened: {error}") from None
-    mode = os.fstat(descriptor).st_mode
-    if not stat.S_ISREG(mode):
-        os.close(descriptor)
-        what = "a directory" if stat.S_ISDIR(mode) else "a device, pipe or socket"
-        raise ReportError(f"this is {what}; expected a report file, or '-' for standard input")
-    return os.fdopen(descriptor, "rb")
-
-
-def _open_failure(error: OSError) -> str:
-    if error.errno == errno.ENOENT:
-        return "no such file"
-    if error.errno == errno.EACCES:
-        return "no permission to read it"
-    return f"can't be opened: {error.strerror}"
+        return files.open_regular(path)
+    except NotRegularError as error:
+        raise ReportError(f"{error}, or '-' for standard input") from None
+    except InputError as error:
+        raise ReportError(str(error)) from None
 
 
 def _spool(stream: BinaryIO, buffer: tempfile._TemporaryFileWrapper[bytes], limit: int) -> int:

@@ -16,7 +16,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from kernprof.errors import CubinError
-from kernprof.sim.lines import SourceLine, Symbol, source_lines
+from kernprof.isolation import memory_limit
+from kernprof.sim.limits import (
+    CONSTANT_BANK_BYTES,
+    CONSTANT_BANKS,
+    LOCAL_BYTES,
+    REGISTERS,
+    SHARED_BYTES,
+)
+from kernprof.sim.lines import SourceLine, Symbol, line_tables
 
 # Attribute codes of .nv.info (EIATTR_*), as the tools named above list them.
 _KPARAM_INFO = 0x17
@@ -34,7 +42,11 @@ _SM_SHIFT_NEW = 8
 _REGISTERS_SHIFT = 24
 """Of ``sh_info`` of a kernel's section; the other bits are its symbol (CuAssembler's notes)."""
 
-_MAX_VARIABLES_BYTES = 1 << 32
+MAX_IMAGE_BYTES = 256 << 20
+"""Of a file or a report's code; the largest cubins of public libraries have some 30 MB."""
+_VARIABLES_SHARE = 4
+"""Global variables are held in up to this many copies: content, the launch's own, what is written
+of a checked run, and the result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,13 +166,23 @@ class CubinImage:
     global_symbols: tuple[Symbol, ...]
 
 
-def read_cubin(data: bytes) -> CubinImage:
+def read_cubin(data: bytes, *, memory_limit_bytes: int | None = None) -> CubinImage:
     """Parse a cubin.
+
+    Sizes that it tells are believed as far as the hardware has them and the memory limit allows.
+
+    Parameters
+    ----------
+    data
+        The ELF image.
+    memory_limit_bytes
+        What a prediction may take; by default that of :func:`kernprof.isolation.memory_limit`.
 
     Raises
     ------
     CubinError
-        The data is no cubin, or uses a structure that this reader doesn't know.
+        The data is no cubin, tells a size that can't be, or uses a structure that this reader
+        doesn't know.
     """
     from elftools.common.exceptions import ELFError
     from elftools.elf.elffile import ELFFile
@@ -170,8 +192,11 @@ def read_cubin(data: bytes) -> CubinImage:
             f"not a cubin: it starts with {data[:4].hex(' ') or 'nothing'}, an ELF file starts "
             "with 7f 45 4c 46; compile with NVRTC or nvcc -cubin"
         )
+    if len(data) > MAX_IMAGE_BYTES:
+        raise CubinError(f"a cubin of {len(data):,} bytes; up to {MAX_IMAGE_BYTES:,} are read")
+    limit = memory_limit() if memory_limit_bytes is None else memory_limit_bytes
     try:
-        return _read(ELFFile(io.BytesIO(data)))
+        return _read(_Sections(ELFFile(io.BytesIO(data)), limit))
     except CubinError:
         raise
     # The ELF library checks little: a damaged file makes it fail in any of its own ways.
@@ -181,24 +206,79 @@ def read_cubin(data: bytes) -> CubinImage:
         raise CubinError(f"damaged cubin: {type(error).__name__} while reading it") from error
 
 
-def _read(elf: Any) -> CubinImage:
+class _Sections:
+    """The sections of a file; each content is read once, and all of them count for the limit."""
+
+    def __init__(self, elf: Any, limit_bytes: int) -> None:
+        self.elf = elf
+        self.all = list(elf.iter_sections())
+        self.by_name = {section.name: index for index, section in enumerate(self.all)}
+        self._limit = self._left = limit_bytes // _VARIABLES_SHARE
+        self._kept: dict[int, bytes] = {}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.by_name
+
+    def named(self, name: str) -> Any:
+        """Return the section of this name, or None."""
+        index = self.by_name.get(name)
+        return None if index is None else self.all[index]
+
+    def content(self, name: str | int) -> bytes:
+        """Return a section's bytes, by name or index; one without content in the file is zero."""
+        index = self.by_name[name] if isinstance(name, str) else name
+        if index not in self._kept:
+            section = self.all[index]
+            # Of a compressed section the size that it has when it is unpacked.
+            size = section.data_size
+            self._left -= size
+            if self._left < 0:
+                raise CubinError(
+                    f"{section.name} has {size:,} bytes; the sections of a cubin may take "
+                    f"{self._limit:,} (a quarter of the memory limit; --memory-limit sets it)"
+                )
+            empty = section["sh_type"] == "SHT_NOBITS"
+            self._kept[index] = bytes(size) if empty else bytes(section.data())
+        return self._kept[index]
+
+
+def _read(sections: _Sections) -> CubinImage:
+    elf = sections.elf
     if elf["e_machine"] not in ("EM_CUDA", 190):
         raise CubinError(f"an ELF file for {elf['e_machine']}, not for an NVIDIA GPU")
-    sections = list(elf.iter_sections())
     symbols = tuple(_symbols(elf))
-    by_name = {section.name: (index, section) for index, section in enumerate(sections)}
-    regcounts = _file_attributes(by_name, _REGCOUNT)
-    stacks = _file_attributes(by_name, _MIN_STACK_SIZE)
+    regcounts = _file_attributes(sections, _REGCOUNT)
+    stacks = _file_attributes(sections, _MIN_STACK_SIZE)
+    lines = (
+        line_tables(sections.content(".debug_line"), elf, symbols)
+        if (".debug_line" in sections)
+        else {}
+    )
+    functions: dict[int, dict[str, tuple[int, int]]] = {}
+    for symbol in symbols:
+        if symbol.is_function:
+            functions.setdefault(symbol.section, {})[symbol.name] = (
+                symbol.value,
+                symbol.size_bytes,
+            )
     kernels = {}
     for symbol in symbols:
-        if not symbol.is_function or f".nv.info.{symbol.name}" not in by_name:
+        if not symbol.is_function or f".nv.info.{symbol.name}" not in sections:
             continue
-        if sections[symbol.section].name != f".text.{symbol.name}":
+        if sections.all[symbol.section].name != f".text.{symbol.name}":
             continue
-        kernels[symbol.name] = _kernel(symbol, symbols, sections, by_name, regcounts, stacks, elf)
+        kernels[symbol.name] = _kernel(
+            symbol,
+            symbols,
+            sections,
+            registers=regcounts.get(symbol.index),
+            local_bytes=stacks.get(symbol.index, 0),
+            lines=lines.get(symbol.section, {}),
+            functions=functions[symbol.section],
+        )
     global_sections = {
-        index: _content(s)
-        for index, s in enumerate(sections)
+        index: sections.content(index)
+        for index, s in enumerate(sections.all)
         if s.name in (".nv.global", ".nv.global.init")
     }
     return CubinImage(
@@ -209,18 +289,6 @@ def _read(elf: Any) -> CubinImage:
             s for s in symbols if s.section in global_sections and s.name and s.size_bytes
         ),
     )
-
-
-def _content(section: Any) -> bytes:
-    """Return a section's bytes; one without content in the file is zero."""
-    if section["sh_type"] != "SHT_NOBITS":
-        return bytes(section.data())
-    if section["sh_size"] > _MAX_VARIABLES_BYTES:
-        raise CubinError(
-            f"{section.name} has {section['sh_size']:,} bytes; more than {_MAX_VARIABLES_BYTES:,} "
-            "of global variables are not simulated"
-        )
-    return bytes(section["sh_size"])
 
 
 def _arch(elf: Any) -> str:
@@ -261,13 +329,12 @@ def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
             raise CubinError(f"attribute {code:#x} in format {form}; formats 1 to 4 are known")
 
 
-def _file_attributes(by_name: Mapping[str, tuple[int, Any]], wanted: int) -> dict[int, int]:
-    found = by_name.get(".nv.info")
-    if found is None:
+def _file_attributes(sections: _Sections, wanted: int) -> dict[int, int]:
+    if ".nv.info" not in sections:
         return {}
     return {
         symbol: value
-        for code, payload in _attributes(found[1].data())
+        for code, payload in _attributes(sections.content(".nv.info"))
         if code == wanted
         for symbol, value in [struct.unpack("<II", payload[:8])]
     }
@@ -276,19 +343,20 @@ def _file_attributes(by_name: Mapping[str, tuple[int, Any]], wanted: int) -> dic
 def _kernel(
     symbol: Symbol,
     symbols: tuple[Symbol, ...],
-    sections: list[Any],
-    by_name: Mapping[str, tuple[int, Any]],
-    regcounts: Mapping[int, int],
-    stacks: Mapping[int, int],
-    elf: Any,
+    sections: _Sections,
+    *,
+    registers: int | None,
+    local_bytes: int,
+    lines: Mapping[int, SourceLine],
+    functions: Mapping[str, tuple[int, int]],
 ) -> KernelImage:
     name = symbol.name
-    text = sections[symbol.section]
+    text = sections.all[symbol.section]
     parameters = []
     base = None
     indirect: dict[int, tuple[int, ...]] = {}
     required = None
-    for code, payload in _attributes(by_name[f".nv.info.{name}"][1].data()):
+    for code, payload in _attributes(sections.content(f".nv.info.{name}")):
         if code == _KPARAM_INFO:
             _, ordinal, offset, packed = struct.unpack("<IHHI", payload)
             parameters.append(Parameter(ordinal, offset, packed >> 18))
@@ -302,33 +370,40 @@ def _kernel(
     if base is None:
         if parameters:
             raise CubinError(f"{name}: parameters without a constant bank attribute")
-        base = len(_constants(name, by_name).get(0, b""))
+        base = len(_constants(name, sections).get(0, b""))
     # Kernels that were not made by ptxas (cuBLAS's) have it in their section's header only.
-    registers = regcounts.get(symbol.index) or text["sh_info"] >> _REGISTERS_SHIFT
+    registers = registers or text["sh_info"] >> _REGISTERS_SHIFT
     if not registers:
         raise CubinError(f"{name}: the cubin does not tell its register count")
-    shared = by_name.get(f".nv.shared.{name}")
-    relocations = tuple(_relocations(name, symbols, sections, by_name))
+    shared = sections.named(f".nv.shared.{name}")
+    shared_bytes = shared["sh_size"] if shared else 0
+    for told, what, most in (
+        (registers, "registers a thread", REGISTERS),
+        (local_bytes, "bytes of local memory a thread", LOCAL_BYTES),
+        (shared_bytes, "bytes of shared memory a block", SHARED_BYTES),
+        (base, "bytes in front of the parameters", CONSTANT_BANK_BYTES),
+        (max((p.offset_bytes + p.size_bytes for p in parameters), default=0),
+         "bytes of parameters", CONSTANT_BANK_BYTES),
+    ):  # fmt: skip
+        if told > most:
+            raise CubinError(f"{name}: {told:,} {what}; no GPU has more than {most:,}")
+    relocations = tuple(_relocations(name, symbols, sections))
     return KernelImage(
         name=name,
         section=symbol.section,
-        code=bytes(text.data()),
+        code=sections.content(symbol.section),
         entry=symbol.value,
         registers=registers,
-        shared_bytes=shared[1]["sh_size"] if shared else 0,
-        local_bytes=stacks.get(symbol.index, 0),
+        shared_bytes=shared_bytes,
+        local_bytes=local_bytes,
         parameters=tuple(sorted(parameters, key=lambda p: p.ordinal)),
         parameter_base=base,
-        constants=_constants(name, by_name),
+        constants=_constants(name, sections),
         relocations=relocations,
         indirect_targets=indirect,
-        lines=source_lines(elf, symbol.section, symbols),
-        functions={
-            s.name: (s.value, s.size_bytes)
-            for s in symbols
-            if s.is_function and s.section == symbol.section
-        },
-        patched=_patched(name, by_name),
+        lines=lines,
+        functions=functions,
+        patched=_patched(name, sections),
         required_block=required,
     )
 
@@ -341,40 +416,36 @@ def _indirect(payload: bytes) -> Iterator[tuple[int, tuple[int, ...]]]:
         at += 12 + 4 * count
 
 
-def _constants(name: str, by_name: Mapping[str, tuple[int, Any]]) -> dict[int, bytes]:
+def _constants(name: str, sections: _Sections) -> dict[int, bytes]:
     banks: dict[int, bytes] = {}
-    for bank in range(18):
+    for bank in range(CONSTANT_BANKS):
         for section_name in (f".nv.constant{bank}.{name}", f".nv.constant{bank}"):
-            found = by_name.get(section_name)
-            if found is not None:
-                banks[bank] = bytes(found[1].data())
+            if section_name in sections:
+                banks[bank] = sections.content(section_name)
                 break
     return banks
 
 
 def _relocations(
-    name: str,
-    symbols: tuple[Symbol, ...],
-    sections: list[Any],
-    by_name: Mapping[str, tuple[int, Any]],
+    name: str, symbols: tuple[Symbol, ...], sections: _Sections
 ) -> Iterator[GlobalRelocation]:
     for prefix in (".rel", ".rela"):
-        for bank in range(18):
+        for bank in range(CONSTANT_BANKS):
             for target in (f".nv.constant{bank}.{name}", f".nv.constant{bank}"):
-                found = by_name.get(prefix + target)
+                found = sections.named(prefix + target)
                 if found is None:
                     continue
-                for entry in found[1].iter_relocations():
-                    yield _relocation(bank, entry, symbols, sections, target)
+                for entry in found.iter_relocations():
+                    yield _relocation(bank, entry, symbols, sections.all, target)
 
 
-def _patched(name: str, by_name: Mapping[str, tuple[int, Any]]) -> frozenset[int]:
+def _patched(name: str, sections: _Sections) -> frozenset[int]:
     """Offsets of the instructions that the driver would complete when it loads the cubin."""
     found: set[int] = set()
     for prefix in (".rel", ".rela"):
-        section = by_name.get(f"{prefix}.text.{name}")
+        section = sections.named(f"{prefix}.text.{name}")
         if section is not None:
-            found.update(int(e["r_offset"]) for e in section[1].iter_relocations())
+            found.update(int(e["r_offset"]) for e in section.iter_relocations())
     return frozenset(found)
 
 

@@ -23,8 +23,11 @@ from typing import Any
 
 from kernprof.compile import DiskCache
 from kernprof.errors import CubinError, UnavailableError
+from kernprof.isolation import Limits
+from kernprof.isolation.child import run_program
 
 _TIMEOUT_S = 120
+_MEMORY_BYTES = 4 << 30
 _FIRST_OF_13 = 75
 _MODERN = 'pip install "gpu-kernprof[disasm]"'
 _OLD = 'pip install "gpu-kernprof[pascal]"'
@@ -168,17 +171,20 @@ def _run(tool: Disassembler, cubin: bytes) -> str:
         path = Path(folder) / "code.cubin"
         path.write_bytes(cubin)
         try:
-            done = subprocess.run(
-                [tool.path, "-json", path],
-                capture_output=True,
-                text=True,
-                timeout=_TIMEOUT_S,
-                check=False,
+            done = run_program(
+                [str(tool.path), "-json", str(path)],
+                limits=Limits(_MEMORY_BYTES, _TIMEOUT_S, _TIMEOUT_S),
+                readable=[folder],
             )
         except subprocess.TimeoutExpired as error:
             raise CubinError(f"nvdisasm did not end within {_TIMEOUT_S} s") from error
         except OSError as error:
             raise UnavailableError(f"{tool.path} can't be run ({error})", _MODERN) from error
+    if done.returncode < 0:
+        raise CubinError(
+            f"nvdisasm {tool.version[0]}.{tool.version[1]} was stopped by signal "
+            f"{-done.returncode} while it read the cubin"
+        )
     if done.returncode:
         said = done.stderr.strip().splitlines() or ["no message"]
         # What went wrong first; warnings come before and behind it.

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 from kernprof.compile import open_cache
 from kernprof.errors import CubinError
@@ -80,10 +80,23 @@ def executes(arch: str) -> bool:
     return int(arch.removeprefix("sm_")) >= 50
 
 
-def compile_kernel(program: Program, name: str, *, checked: bool = False) -> CompiledKernel:
+class Store(Protocol):
+    """Where machine code that was made is kept; :class:`~kernprof.compile.DiskCache` is one."""
+
+    def get(self, key: str) -> bytes | None:
+        """Return what is kept under a key, or None."""
+
+    def put(self, key: str, content: bytes) -> None:
+        """Keep something."""
+
+
+def compile_kernel(
+    program: Program, name: str, *, checked: bool = False, store: Store | None = None
+) -> CompiledKernel:
     """Compile a kernel of a program; a program keeps what it compiled.
 
-    A checked build (:mod:`kernprof.sim.checking`) needs a context with a check state.
+    A checked build (:mod:`kernprof.sim.checking`) needs a context with a check state. What it
+    compiles to is kept in ``store``, by default in the user's cache.
 
     Raises
     ------
@@ -100,7 +113,8 @@ def compile_kernel(program: Program, name: str, *, checked: bool = False) -> Com
         raise CubinError(
             f"{name}: {kernel.arch} is not simulated; compile the kernel for sm_50 or newer"
         )
-    made = _compile(program, kernel, checked=checked)
+    where = open_cache("simulator") if store is None else store
+    made = _compile(program, kernel, where, checked=checked)
     program.compiled[_variant(name, checked=checked)] = made
     return made
 
@@ -109,14 +123,18 @@ def _variant(name: str, *, checked: bool) -> str:
     return f"{name} (checked)" if checked else name
 
 
-def _compile(program: Program, kernel: Kernel, *, checked: bool) -> CompiledKernel:
+def object_key(program: Program, name: str, *, checked: bool = False) -> str:
+    """Return the key that a kernel's compiled form has in a store."""
+    variant = _variant(name, checked=checked)
+    return hashlib.sha256(f"{program.digest} {variant} {_version()}".encode()).hexdigest()
+
+
+def _compile(program: Program, kernel: Kernel, store: Store, *, checked: bool) -> CompiledKernel:
     from llvmlite import binding as llvm
 
     from kernprof.sim.flow import blocks
 
-    store = open_cache("simulator")
-    variant = _variant(kernel.name, checked=checked)
-    key = hashlib.sha256(f"{program.digest} {variant} {_version()}".encode()).hexdigest()
+    key = object_key(program, kernel.name, checked=checked)
     entry = store.get(key)
     if entry is None:
         entry = _build(kernel, checked=checked)

@@ -17,7 +17,7 @@ import numpy as np
 
 from kernprof.errors import ShapeError, UsageError
 from kernprof.sim.check import ENDING, CheckReport, Extent, make_report
-from kernprof.sim.engine import CompiledKernel, compile_kernel
+from kernprof.sim.engine import CompiledKernel, Store, compile_kernel
 from kernprof.sim.faults import StateDamagedError, fault_error
 from kernprof.sim.flow import stack_bytes
 from kernprof.sim.guarded import Arena
@@ -165,6 +165,7 @@ def run(
     undefined: Collection[int] = (),
     time_limit_s: float | None = None,
     names: Sequence[str] = (),
+    store: Store | None = None,
 ) -> Execution:
     """Execute a kernel launch.
 
@@ -195,6 +196,8 @@ def run(
         translating the kernel is not counted. By default there is none; Ctrl-C stops it too.
     names
         What messages call the arguments; by default "argument 0" and so on.
+    store
+        Where compiled kernels are kept; by default the user's cache.
 
     Raises
     ------
@@ -208,7 +211,7 @@ def run(
     _check_arguments(program.kernel(kernel), args)
     if check and trace is not None:
         raise UsageError("a checked run can't be traced; run it once for each")
-    compiled = compile_kernel(program, kernel, checked=check)
+    compiled = compile_kernel(program, kernel, checked=check, store=store)
     grid3 = _extent(grid, "grid")
     block3 = _extent(block, "block")
     _check_limits(compiled.kernel, block3, dynamic_shared)
@@ -242,7 +245,7 @@ def run(
         raise StateDamagedError(kernel)
     for state in states:
         if state.context.fault_kind and not (check and state.context.fault_kind in ENDING):
-            raise fault_error(compiled, state.context, block3, memory.extents)
+            raise fault_error(compiled, state.context, block3, memory.extents, time_limit_s)
     made = _execution(compiled, states, memory, program, grid3, block3, dynamic_shared)
     if shadow is None:
         return replace(made, trace=traced)

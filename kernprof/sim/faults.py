@@ -18,7 +18,7 @@ _TEXTS = {
     FaultKind.BAD_BRANCH: "branches to {address:#x}, where no block of instructions begins",
     FaultKind.TRAP: "stops at a trap (__trap(), or what the compiler put where code can't come)",
     FaultKind.FUEL: "loops without end (a lock, or a wait for another block that is not running)",
-    FaultKind.STOPPED: "was still running when the time limit was reached",
+    FaultKind.STOPPED: "was still running after {seconds:g} s, the time limit (--time-limit)",
 }
 
 
@@ -73,6 +73,7 @@ def fault_error(
     context: Context,
     block_size: tuple[int, int, int],
     extents: Sequence[Extent],
+    time_limit_s: float | None = None,
 ) -> CubinError | LaunchFaultError:
     """Turn the fault that a worker noted into an exception; extents name global memory."""
     kernel = compiled.kernel
@@ -94,7 +95,7 @@ def fault_error(
         linear // (block_size[0] * block_size[1]),
     )
     block = (context.block_index[0], context.block_index[1], context.block_index[2])
-    text = _TEXTS[kind].format(address=address)
+    text = _TEXTS[kind].format(address=address, seconds=time_limit_s or 0)
     if kind is FaultKind.OUT_OF_BOUNDS and instruction.opcode in ("LDS", "STS", "ATOMS"):
         text = (
             f"accesses shared memory at {address:#x}, beyond the {context.shared_bytes:#x} bytes "

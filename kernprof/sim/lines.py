@@ -31,11 +31,16 @@ class SourceLine:
     line: int
 
 
-def source_lines(elf: Any, section: int, symbols: tuple[Symbol, ...]) -> dict[int, SourceLine]:
-    """Decode ``.debug_line``: one sequence per text section, told apart by its relocation."""
-    debug = elf.get_section_by_name(".debug_line")
-    if debug is None:
-        return {}
+_PATH_CHARACTERS, _FILES = 4096, 1 << 16
+
+
+def line_tables(
+    data: bytes, elf: Any, symbols: tuple[Symbol, ...]
+) -> dict[int, dict[int, SourceLine]]:
+    """Decode ``.debug_line``: source positions by text section, and in it by offset.
+
+    A sequence belongs to one section; its relocation tells which.
+    """
     starts: dict[int, tuple[int, int]] = {}
     for prefix in (".rel", ".rela"):
         relocation = elf.get_section_by_name(prefix + ".debug_line")
@@ -44,14 +49,12 @@ def source_lines(elf: Any, section: int, symbols: tuple[Symbol, ...]) -> dict[in
         for entry in relocation.iter_relocations():
             symbol = symbols[entry["r_info_sym"]]
             starts[entry["r_offset"]] = (symbol.section, symbol.value)
-    data = debug.data()
-    found: dict[int, SourceLine] = {}
+    found: dict[int, dict[int, SourceLine]] = {}
     at = 0
     while at + 4 <= len(data):
         end = at + 4 + struct.unpack_from("<I", data, at)[0]
         for target, offset, line in _line_program(data, at, end, starts):
-            if target == section:
-                found[offset] = line
+            found.setdefault(target, {})[offset] = line
         at = end
     return found
 
@@ -92,6 +95,8 @@ class _Cursor:
             shift += 7
             if not byte & 0x80:
                 return value
+            if shift > 63:
+                raise CubinError("line table: a number of more than 64 bits")
 
     def sleb(self) -> int:
         start = self.at
@@ -134,7 +139,13 @@ def _line_program(
         folder = directories[c.uleb()]
         c.uleb()
         c.uleb()
-        files.append(f"{folder}/{text}" if folder else text)
+        path = f"{folder}/{text}" if folder else text
+        if len(path) > _PATH_CHARACTERS or len(files) > _FILES:
+            raise CubinError(
+                f"line table: more than {_FILES:,} files, or a name of more than "
+                f"{_PATH_CHARACTERS:,} characters"
+            )
+        files.append(path)
     c.at = program
     section, address, file, line = -1, 0, 1, 1
     while c.at < end:

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -169,7 +169,9 @@ class Program:
         return self.kernels[name]
 
 
-def load(cubin: bytes, *, cache: DiskCache | None = None) -> Program:
+def load(
+    cubin: bytes, *, cache: DiskCache | None = None, memory_limit_bytes: int | None = None
+) -> Program:
     """Read and disassemble a cubin.
 
     Parameters
@@ -178,25 +180,45 @@ def load(cubin: bytes, *, cache: DiskCache | None = None) -> Program:
         The ELF image that NVRTC or nvcc made.
     cache
         Where the disassembly is kept; the user's cache directory by default.
+    memory_limit_bytes
+        See :func:`kernprof.sim.cubin.read_cubin`.
 
     Raises
     ------
     CubinError
-        The file is damaged, uses an unknown structure, or an index in its code is beyond what the
-        architecture has.
+        The file is damaged or uses an unknown structure. Asking for a kernel raises it too: of one
+        with an index in its code that is beyond what the architecture has.
     UnavailableError
         No disassembler for its architecture.
     """
-    image = read_cubin(cubin)
+    image = read_cubin(cubin, memory_limit_bytes=memory_limit_bytes)
     sm = int(image.arch.removeprefix("sm_"))
     functions = disassemble(cubin, sm, open_cache("disassembly") if cache is None else cache)
-    kernels = {
-        name: Kernel(image.arch, kernel, _instructions(kernel, image.arch, functions))
-        for name, kernel in image.kernels.items()
-    }
-    for kernel in kernels.values():
-        check(kernel)
+    kernels = _Kernels(image, functions)
     return Program(image.arch, image, kernels, hashlib.sha256(cubin).hexdigest(), cubin)
+
+
+class _Kernels(Mapping[str, Kernel]):
+    """The kernels of a cubin; each is parsed, and its indices checked, when it is asked for."""
+
+    def __init__(self, image: CubinImage, functions: tuple[RawFunction, ...]) -> None:
+        self._image = image
+        self._functions = functions
+        self._made: dict[str, Kernel] = {}
+
+    def __getitem__(self, name: str) -> Kernel:
+        if name not in self._made:
+            image, arch = self._image.kernels[name], self._image.arch
+            made = Kernel(arch, image, _instructions(image, arch, self._functions))
+            check(made)
+            self._made[name] = made
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._image.kernels)
+
+    def __len__(self) -> int:
+        return len(self._image.kernels)
 
 
 def _instructions(
