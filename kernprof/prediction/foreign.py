@@ -28,7 +28,7 @@ from kernprof.isolation import Limits
 from kernprof.isolation.child import ChildError, Ending, call
 from kernprof.isolation.packing import rebuild
 from kernprof.isolation.shared import Region, open_region, region_of, shared_zeros
-from kernprof.sim.engine import object_key
+from kernprof.sim.engine import code_version, object_key
 from kernprof.sim.execute import Execution
 from kernprof.sim.faults import LaunchFaultError, StateDamagedError
 from kernprof.sim.layout import FaultKind
@@ -109,7 +109,7 @@ def run_apart(
     """
     kernel = program.kernel(symbol)
     checked = bool(launch.get("check"))
-    _load_all()
+    load_all()
     cache, key = open_cache(_CACHE), object_key(program, symbol, checked=checked)
     store = _Handed(cache.get(key))
     shared = _share(args)
@@ -137,12 +137,13 @@ def run_apart(
         raise _broke_out(kernel.name, f"gave a result that makes no sense ({error})") from None
 
 
-def _load_all() -> None:
+def load_all() -> None:
     """Load what the child will need: it can't open files."""
     from importlib import import_module
 
     for name in ("checking", "counters", "flow", "memory", "schedule", "stack", "translate"):
         import_module(f"kernprof.sim.{name}")
+    code_version()
     from kernprof.timing.machine import names
     from kernprof.timing.native import core
     from kernprof.timing.opcodes import known_opcodes

@@ -45,7 +45,7 @@ class CompiledKernel:
     keep: Any = field(repr=False, compare=False, default=None)
 
 
-def _machine() -> Any:
+def _machine(optimisation: int) -> Any:
     """Code generator for this processor; an engine takes ownership, so each needs its own."""
     from llvmlite import binding as llvm
 
@@ -57,13 +57,13 @@ def _machine() -> Any:
         # LLVM 22's AVX-512 back end returned wrong words for some generated programs (a sign copied
         # by LOP3 before a minimum): right results come before speed.
         features=f"{llvm.get_host_cpu_features().flatten()},-avx512f",
-        opt=_OPTIMISATION,
+        opt=optimisation,
         jit=True,
     )
 
 
 @lru_cache(maxsize=1)
-def _version() -> str:
+def code_version() -> str:
     """Digest of all that decides the code made for a given cubin, except the cubin."""
     from llvmlite import binding as llvm
 
@@ -91,12 +91,18 @@ class Store(Protocol):
 
 
 def compile_kernel(
-    program: Program, name: str, *, checked: bool = False, store: Store | None = None
+    program: Program,
+    name: str,
+    *,
+    checked: bool = False,
+    store: Store | None = None,
+    optimisation: int = _OPTIMISATION,
 ) -> CompiledKernel:
     """Compile a kernel of a program; a program keeps what it compiled.
 
     A checked build (:mod:`kernprof.sim.checking`) needs a context with a check state. What it
-    compiles to is kept in ``store``, by default in the user's cache.
+    compiles to is kept in ``store``, by default in the user's cache. Less than the usual
+    ``optimisation`` (LLVM's levels, 0 to 3) compiles faster to slower code.
 
     Raises
     ------
@@ -114,7 +120,7 @@ def compile_kernel(
             f"{name}: {kernel.arch} is not simulated; compile the kernel for sm_50 or newer"
         )
     where = open_cache("simulator") if store is None else store
-    made = _compile(program, kernel, where, checked=checked)
+    made = _compile(program, kernel, where, checked=checked, optimisation=optimisation)
     program.compiled[_variant(name, checked=checked)] = made
     return made
 
@@ -126,10 +132,12 @@ def _variant(name: str, *, checked: bool) -> str:
 def object_key(program: Program, name: str, *, checked: bool = False) -> str:
     """Return the key that a kernel's compiled form has in a store."""
     variant = _variant(name, checked=checked)
-    return hashlib.sha256(f"{program.digest} {variant} {_version()}".encode()).hexdigest()
+    return hashlib.sha256(f"{program.digest} {variant} {code_version()}".encode()).hexdigest()
 
 
-def _compile(program: Program, kernel: Kernel, store: Store, *, checked: bool) -> CompiledKernel:
+def _compile(
+    program: Program, kernel: Kernel, store: Store, *, checked: bool, optimisation: int
+) -> CompiledKernel:
     from llvmlite import binding as llvm
 
     from kernprof.sim.flow import blocks
@@ -137,11 +145,12 @@ def _compile(program: Program, kernel: Kernel, store: Store, *, checked: bool) -
     key = object_key(program, kernel.name, checked=checked)
     entry = store.get(key)
     if entry is None:
-        entry = _build(kernel, checked=checked)
-        store.put(key, entry)
+        entry = _build(kernel, checked=checked, optimisation=optimisation)
+        if optimisation == _OPTIMISATION:
+            store.put(key, entry)
     size = int.from_bytes(entry[:_HEAD_BYTES], "little")
     head = json.loads(entry[_HEAD_BYTES : _HEAD_BYTES + size])
-    machine = _machine()
+    machine = _machine(optimisation)
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
     engine.add_object_file(llvm.ObjectFileRef.from_data(entry[_HEAD_BYTES + size :]))
     engine.finalize_object()
@@ -152,7 +161,7 @@ def _compile(program: Program, kernel: Kernel, store: Store, *, checked: bool) -
     return CompiledKernel(kernel, translation, run, engine)
 
 
-def _build(kernel: Kernel, *, checked: bool) -> bytes:
+def _build(kernel: Kernel, *, checked: bool, optimisation: int) -> bytes:
     """Translate and optimise; returns the refused instructions as JSON, then the object file."""
     from llvmlite import binding as llvm
     from llvmlite import ir
@@ -163,7 +172,7 @@ def _build(kernel: Kernel, *, checked: bool) -> bytes:
     from kernprof.sim.stack import StackTranslator
     from kernprof.sim.translate import Translator
 
-    machine = _machine()
+    machine = _machine(optimisation)
     module = ir.Module(name="kernel")
     module.triple = machine.triple
     helpers = CheckedHelpers(module, lockstep=kernel.sm < 70) if checked else Helpers(module)
@@ -173,7 +182,7 @@ def _build(kernel: Kernel, *, checked: bool) -> bytes:
     add_runner(module, helpers, module.globals["step"], kernel)
     parsed = llvm.parse_assembly(str(module))
     parsed.verify()
-    options = llvm.create_pipeline_tuning_options(speed_level=_OPTIMISATION)
+    options = llvm.create_pipeline_tuning_options(speed_level=optimisation)
     builder = llvm.create_pass_builder(machine, options)
     builder.getModulePassManager().run(parsed, builder)
     head = json.dumps(dict(translation.refused)).encode()
