@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "check.h"
 #include "sm.h"
 
 namespace kernprof {
@@ -119,18 +120,24 @@ class Gpu {
 
 extern "C" int kernprof_simulate(const kernprof::Config* config, const kernprof::Insn* insns,
                                  const std::int32_t* block_first, const std::int32_t* block_size,
-                                 const std::uint32_t* words, const std::int64_t* starts,
-                                 const std::uint8_t* complete, std::int64_t* stalls,
+                                 const std::uint32_t* words, std::int64_t word_count,
+                                 const std::int64_t* starts, const std::uint8_t* complete,
+                                 std::int64_t warp_count, std::int64_t* stalls,
                                  std::int64_t* sample_cycles, std::int64_t* sample_issued,
                                  std::int64_t room, kernprof::Result* result) {
+  *result = kernprof::Result{};
   try {
-    const kernprof::Launch launch{insns, block_first, block_size, words, starts, complete};
-    *result = kernprof::Result{};
+    const kernprof::Launch launch{insns,  block_first, block_size, words,
+                                  starts, complete,    word_count, warp_count};
+    const kernprof::Status found = kernprof::check(*config, launch, room, &result->problem);
+    if (found != kernprof::kFine) return found;
     kernprof::Gpu gpu(*config, launch, *result, stalls);
     gpu.run(sample_cycles, sample_issued, room);
-    return 0;
+    return kernprof::kFine;
+  } catch (const kernprof::TooManySteps&) {
+    return kernprof::kTooManySteps;
   } catch (...) {
-    return 1;
+    return kernprof::kNoMemory;
   }
 }
 
@@ -139,4 +146,8 @@ extern "C" int kernprof_sizes(int what) {
          : what == 1 ? static_cast<int>(sizeof(kernprof::Insn))
          : what == 2 ? static_cast<int>(sizeof(kernprof::Result))
                      : static_cast<int>(kernprof::kReasons);
+}
+
+extern "C" int kernprof_range(int field, double* low, double* high) {
+  return kernprof::range(field, low, high) ? 0 : 1;
 }

@@ -15,15 +15,19 @@ constexpr std::uint32_t kHead = 1u << 31;
 constexpr std::uint32_t kLocalTag = 1u << 31;
 enum Access { kGlobalAccess = 0, kSharedAccess = 1, kLocalAccess = 2, kAtomicAccess = 3 };
 
-// The launch and its trace.
+// The launch and its trace, with the lengths of its arrays.
 struct Launch {
   const Insn* insns;
   const std::int32_t* block_first;
   const std::int32_t* block_size;
   const std::uint32_t* words;
-  const std::int64_t* starts;
+  const std::int64_t* starts;  // warps + 1 of them
   const std::uint8_t* complete;
+  std::int64_t word_count, warp_count;
 };
+
+// Thrown where a launch takes more than Config::max_steps.
+struct TooManySteps {};
 
 // Everything a warp waits for between two instructions, as times that rise.
 struct Waits {
@@ -49,7 +53,7 @@ struct Warp {
   Waits waits;
   Cycle board_free[kBoards] = {};
   bool board_long[kBoards] = {};
-  std::vector<Cycle> copies;  // completion of LDGSTS groups, by DEPBAR's scoreboard
+  std::vector<Cycle> copies;  // completion of the last LDGSTS groups, for DEPBAR's scoreboard
   Cycle copies_until = 0;
   Cycle stores_until = 0;
 };
