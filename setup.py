@@ -12,7 +12,9 @@ setup(
         Extension(
             "kernprof.timing._core",
             sources=[f"{CORE}/{name}.cpp" for name in ("check", "gpu", "sm")],
-            depends=[f"{CORE}/{name}.h" for name in ("check", "memory", "model", "resources", "sm")],
+            depends=[
+                f"{CORE}/{name}.h" for name in ("check", "memory", "model", "resources", "sm")
+            ],
             extra_compile_args=["-std=c++17", "-O3", "-Wall", "-Wextra"],
             language="c++",
             optional=True,

@@ -26,7 +26,17 @@ from kernprof.sim.execute import Execution
 from kernprof.sim.flow import blocks, stack_bytes
 from kernprof.sim.recording import Trace
 from kernprof.timing.machine import Machine, machine
-from kernprof.timing.native import PIPES, REASONS, Config, Result, Status, config, core, refusal
+from kernprof.timing.native import (
+    PIPES,
+    REASONS,
+    Config,
+    Lengths,
+    Result,
+    Status,
+    config,
+    core,
+    refusal,
+)
 from kernprof.timing.opcodes import encode, unit_names
 
 _SECTOR_BYTES = 32
@@ -247,6 +257,7 @@ def simulate(
     starts = np.ascontiguousarray(trace.starts, np.int64)
     complete = trace.complete.astype(np.uint8)
     warps = len(complete) if len(starts) == len(complete) + 1 else -1
+    lengths = Lengths(len(instructions), len(basic), len(words), warps, _SAMPLES)
     result = Result()
 
     def at(array: np.ndarray) -> ctypes.c_void_p:
@@ -254,18 +265,16 @@ def simulate(
 
     status = library.kernprof_simulate(
         ctypes.byref(told),
+        ctypes.byref(lengths),
         at(instructions),
         at(first),
         at(size),
         at(words),
-        ctypes.c_int64(len(words)),
         at(starts),
         at(complete),
-        ctypes.c_int64(warps),
         at(stalls),
         at(progress[0]),
         at(progress[1]),
-        ctypes.c_int64(_SAMPLES),
         ctypes.byref(result),
     )
     if status != Status.FINE:

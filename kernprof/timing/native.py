@@ -145,6 +145,12 @@ class Config(ctypes.Structure):
     ]
 
 
+class Lengths(ctypes.Structure):
+    """How many elements the arrays have that the core is given."""
+
+    _fields_ = _fields(ctypes.c_int64, "insns blocks words warps samples")
+
+
 class Result(ctypes.Structure):
     """What the core gives back besides the stall table."""
 
@@ -227,7 +233,9 @@ def refusal(status: int, told: Config, problem: int) -> Exception:
                 "a GPU whose rates and latencies are nearer to real ones"
             )
     what = {
-        Status.BAD_SIZE: "arrays of another length than it needs",
+        Status.BAD_SIZE: f"arrays of another length ({Lengths._fields_[problem][0]})"
+        if problem < len(Lengths._fields_)
+        else "arrays of another length",
         Status.BAD_INSTRUCTION: f"instruction {problem} with an unknown kind, unit or queue",
         Status.BAD_BLOCK: f"basic block {problem} outside of the code",
         Status.BAD_WARP: f"warp {problem} outside of the trace",
@@ -245,17 +253,23 @@ def core() -> ctypes.CDLL:
     UnavailableError
         It was not built, or not from this source.
     """
-    found = importlib.util.find_spec(_MODULE)
-    if found is None or found.origin is None:
+    place = _place()
+    if place is None:
         raise UnavailableError(
             "the timing model's compiled core is not here",
             "install a C++17 compiler (Debian: apt-get install g++), then install kernprof again: "
             "pip install --force-reinstall --no-deps gpu-kernprof, or pip install -e . in a source "
             "tree",
         )
-    library = ctypes.CDLL(found.origin)
-    told = [library.kernprof_sizes(k) for k in range(4)]
-    known = [ctypes.sizeof(Config), INSTRUCTION.itemsize, ctypes.sizeof(Result), len(REASONS)]
+    library = ctypes.CDLL(place)
+    told = [library.kernprof_sizes(k) for k in range(5)]
+    known = [
+        ctypes.sizeof(Config),
+        INSTRUCTION.itemsize,
+        ctypes.sizeof(Result),
+        ctypes.sizeof(Lengths),
+        len(REASONS),
+    ]
     if told != known:
         raise UnavailableError(
             f"the timing model's compiled core is of another version (sizes {told}, expected "
@@ -265,3 +279,8 @@ def core() -> ctypes.CDLL:
     library.kernprof_simulate.restype = ctypes.c_int
     library.kernprof_range.restype = ctypes.c_int
     return library
+
+
+def _place() -> str | None:
+    found = importlib.util.find_spec(_MODULE)
+    return None if found is None else found.origin

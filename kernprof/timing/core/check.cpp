@@ -129,7 +129,8 @@ bool range(int field, double* low, double* high) {
   return true;
 }
 
-Status check(const Config& config, const Launch& launch, std::int64_t room, std::int64_t* problem) {
+Status check(const Config& config, const Launch& launch, const Lengths& lengths,
+             std::int64_t* problem) {
   for (int field = 0; field < kFields; ++field) {
     *problem = field;
     if (!inside(config, kRanges[field])) return kBadField;
@@ -142,10 +143,14 @@ Status check(const Config& config, const Launch& launch, std::int64_t room, std:
     return kBadField;
   if (bytes(config) > kMostBytes) return kTooLarge;
 
-  *problem = 0;
-  if (launch.warp_count != config.blocks_traced * config.warps_per_block) return kBadSize;
-  if (launch.word_count < 0 || room < 2) return kBadSize;
-
+  const bool right[] = {lengths.insns == config.insn_count, lengths.blocks == config.block_count,
+                        lengths.words >= 0,
+                        lengths.warps == config.blocks_traced * config.warps_per_block,
+                        lengths.samples >= 2};
+  for (std::int64_t k = 0; k < 5; ++k) {
+    *problem = k;
+    if (!right[k]) return kBadSize;
+  }
   for (std::int64_t k = 0; k < config.insn_count; ++k) {
     const Insn& insn = launch.insns[k];
     *problem = k;
@@ -157,11 +162,11 @@ Status check(const Config& config, const Launch& launch, std::int64_t room, std:
     *problem = k;
     if (first < 0 || size < 1 || first + size > config.insn_count) return kBadBlock;
   }
-  for (std::int64_t warp = 0; warp < launch.warp_count; ++warp) {
+  for (std::int64_t warp = 0; warp < lengths.warps; ++warp) {
     const std::int64_t end = launch.starts[warp + 1];
     std::int64_t at = launch.starts[warp];
     *problem = warp;
-    if (at < 0 || at > end || end > launch.word_count) return kBadWarp;
+    if (at < 0 || at > end || end > lengths.words) return kBadWarp;
     while (at < end) {
       const std::uint32_t word = launch.words[at];
       *problem = at;

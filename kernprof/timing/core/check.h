@@ -6,9 +6,10 @@
 
 namespace kernprof {
 
-// kFine, or what is wrong; then `problem` is the number of the field (in the order of Config), the
-// instruction, the basic block, the warp or the word.
-Status check(const Config& config, const Launch& launch, std::int64_t room, std::int64_t* problem);
+// kFine, or what is wrong; then `problem` is the number of the field (in the order of Config or
+// Lengths), the instruction, the basic block, the warp or the word.
+Status check(const Config& config, const Launch& launch, const Lengths& lengths,
+             std::int64_t* problem);
 
 // The range of a field of Config, both ends included; false where there is no such field.
 bool range(int field, double* low, double* high);

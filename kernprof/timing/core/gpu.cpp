@@ -118,21 +118,19 @@ class Gpu {
 }  // namespace
 }  // namespace kernprof
 
-extern "C" int kernprof_simulate(const kernprof::Config* config, const kernprof::Insn* insns,
-                                 const std::int32_t* block_first, const std::int32_t* block_size,
-                                 const std::uint32_t* words, std::int64_t word_count,
+extern "C" int kernprof_simulate(const kernprof::Config* config, const kernprof::Lengths* lengths,
+                                 const kernprof::Insn* insns, const std::int32_t* block_first,
+                                 const std::int32_t* block_size, const std::uint32_t* words,
                                  const std::int64_t* starts, const std::uint8_t* complete,
-                                 std::int64_t warp_count, std::int64_t* stalls,
-                                 std::int64_t* sample_cycles, std::int64_t* sample_issued,
-                                 std::int64_t room, kernprof::Result* result) {
+                                 std::int64_t* stalls, std::int64_t* sample_cycles,
+                                 std::int64_t* sample_issued, kernprof::Result* result) {
   *result = kernprof::Result{};
   try {
-    const kernprof::Launch launch{insns,  block_first, block_size, words,
-                                  starts, complete,    word_count, warp_count};
-    const kernprof::Status found = kernprof::check(*config, launch, room, &result->problem);
+    const kernprof::Launch launch{insns, block_first, block_size, words, starts, complete};
+    const kernprof::Status found = kernprof::check(*config, launch, *lengths, &result->problem);
     if (found != kernprof::kFine) return found;
     kernprof::Gpu gpu(*config, launch, *result, stalls);
-    gpu.run(sample_cycles, sample_issued, room);
+    gpu.run(sample_cycles, sample_issued, lengths->samples);
     return kernprof::kFine;
   } catch (const kernprof::TooManySteps&) {
     return kernprof::kTooManySteps;
@@ -145,6 +143,7 @@ extern "C" int kernprof_sizes(int what) {
   return what == 0   ? static_cast<int>(sizeof(kernprof::Config))
          : what == 1 ? static_cast<int>(sizeof(kernprof::Insn))
          : what == 2 ? static_cast<int>(sizeof(kernprof::Result))
+         : what == 3 ? static_cast<int>(sizeof(kernprof::Lengths))
                      : static_cast<int>(kernprof::kReasons);
 }
 

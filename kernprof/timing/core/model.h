@@ -112,6 +112,15 @@ struct Result {
   std::int64_t pipe_busy[kPipes]; // sum over schedulers
 };
 
+// How many elements the arrays beside Config have.
+struct Lengths {
+  std::int64_t insns;    // also rows of the stall table
+  std::int64_t blocks;   // of first and of size
+  std::int64_t words;
+  std::int64_t warps;    // of complete; starts has one more
+  std::int64_t samples;  // of each progress array
+};
+
 // What kernprof_simulate returns.
 enum Status : int {
   kFine = 0,

@@ -15,7 +15,7 @@ constexpr std::uint32_t kHead = 1u << 31;
 constexpr std::uint32_t kLocalTag = 1u << 31;
 enum Access { kGlobalAccess = 0, kSharedAccess = 1, kLocalAccess = 2, kAtomicAccess = 3 };
 
-// The launch and its trace, with the lengths of its arrays.
+// The launch and its trace.
 struct Launch {
   const Insn* insns;
   const std::int32_t* block_first;
@@ -23,7 +23,6 @@ struct Launch {
   const std::uint32_t* words;
   const std::int64_t* starts;  // warps + 1 of them
   const std::uint8_t* complete;
-  std::int64_t word_count, warp_count;
 };
 
 // Thrown where a launch takes more than Config::max_steps.
