@@ -11,6 +11,7 @@ from kernprof.errors import UsageError
 if TYPE_CHECKING:
     from kernprof.timing import WhatIf
 
+_FORM = "expected caches=off, bandwidth=FACTOR, latency=FACTOR or sms=NUMBER"
 _NUMBERS: Mapping[str, tuple[str, type[int] | type[float]]] = MappingProxyType(
     {"bandwidth": ("bandwidth", float), "latency": ("latency", float), "sms": ("sm_count", int)}
 )
@@ -36,13 +37,10 @@ def parse_what_if(texts: Sequence[str]) -> WhatIf:
             try:
                 found[field] = kind(value)
             except ValueError:
-                raise UsageError(f"--what-if {text[:60]}: expected {name}=NUMBER") from None
+                raise UsageError(f"--what-if {text[:60]}: {_FORM}") from None
         else:
-            raise UsageError(
-                f"--what-if {text[:60]}: expected caches=off, bandwidth=FACTOR, latency=FACTOR or "
-                "sms=NUMBER"
-            )
+            raise UsageError(f"--what-if {text[:60]}: {_FORM}")
     try:
         return WhatIf(**found)
     except UsageError as error:
-        raise UsageError(f"--what-if: {error}") from None
+        raise UsageError(f"--what-if: {error} ({_FORM})") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
@@ -199,8 +198,8 @@ def from_attributes(attributes: Mapping[str, Any]) -> Device:
         value: object = bare.get(key)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             return None
-        # Reports write 0 or -1 for what the driver didn't tell.
-        if math.isnan(value) or value < allowed.low:
+        # Reports write 0, -1 or NaN for what the driver didn't tell.
+        if value != value or value < allowed.low:
             return None
         if not allowed.holds(value):
             raise refused(key, allowed)
