@@ -15,6 +15,8 @@ import pytest
 from onnx import ModelProto, TensorProto, helper
 
 from kernprof.errors import NetworkFileError, ShapeError
+from kernprof.lowering.emit import Emitter
+from kernprof.lowering.launch import Lowering
 from kernprof.lowering.lower import lower_network
 from kernprof.lowering.options import LoweringOptions
 from kernprof.networks.build import NetworkBuilder
@@ -95,17 +97,31 @@ def test_time_grows_with_the_nodes() -> None:
     assert ratio < 6
 
 
+@pytest.mark.parametrize("lowering", list(Lowering))
 @pytest.mark.parametrize("kind", list(EltwiseKind))
-def test_time_grows_with_the_inputs(kind: EltwiseKind) -> None:
-    def network(inputs: int) -> Network:
+def test_launches_grow_with_the_inputs(
+    kind: EltwiseKind, lowering: Lowering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = 0
+    emit = Emitter.launch_sized
+
+    def counted(*given, **more):
+        nonlocal made
+        made += 1
+        return emit(*given, **more)
+
+    def launches(inputs: int) -> int:
+        nonlocal made
         net = NetworkBuilder("n", Shape(3, 8, 8), "")
         net.conv("c", 3, 1)
         net.concat("cat", [net.last] * inputs)
         net.eltwise("sum", [1] * inputs, kind)
-        return net.build()
+        made = 0
+        lower_network(net.build(), LoweringOptions(lowering=lowering, data_gradients=True))
+        return made
 
-    short, long = network(250), network(1000)
-    assert seconds(lambda: lower_network(long)) < 8 * seconds(lambda: lower_network(short))
+    monkeypatch.setattr(Emitter, "launch_sized", counted)
+    assert launches(400) < 5 * launches(100)
 
 
 def test_long_strings_take_little_memory() -> None:
