@@ -54,8 +54,8 @@ def of_fields(count: int) -> str:
     return 'layer { name: "x" type: "ReLU" bottom: "data" top: "x" ' + "a: 1 " * count + "}"
 
 
-def model(nodes, weights=(), functions=()) -> ModelProto:
-    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 8, 8])
+def model(nodes, weights=(), functions=(), side: int = 8) -> ModelProto:
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 8, side])
     out = helper.make_tensor_value_info(nodes[-1].output[0], TensorProto.FLOAT, None)
     graph = helper.make_graph(nodes, "g", [image], [out], list(weights))
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
@@ -279,6 +279,10 @@ def call() -> list:
         (
             lambda: model([helper.make_node("Relu", ["image"], ["out"], foo=[1] * 70_000)]),
             "attribute 'foo' has more than 65536 values",
+        ),
+        (
+            lambda: model([helper.make_node("Relu", ["image"], ["out"])], side=2**62),
+            "output width is 4611686018427387904; .* 2147483647 is the most",
         ),
         (
             lambda: model(
