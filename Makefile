@@ -6,7 +6,7 @@ RUN    := $(VENV)/.installed-run
 DEV    := $(VENV)/.installed-dev
 META   := pyproject.toml setup.py $(wildcard kernprof/timing/core/*)
 
-.PHONY: demo test test-gpu lint format types bench validate validate-code docs clean
+.PHONY: demo test test-gpu lint format types bench validate validate-code sanitize docs clean
 
 demo: $(RUN)
 	@$(BIN)/kernprof stalls traces/paper-table5-p100.nvprof.csv
@@ -48,6 +48,23 @@ validate: $(DEV)
 # Long runs: thousands of generated programs and damaged cubins in the simulator.
 validate-code: $(DEV)
 	$(BIN)/python -m pytest -n auto -m validate $(PYTEST_ARGS)
+
+# The timing core built with gcc's sanitizers: changed inputs, then its tests. VARIANTS and SEED say
+# which inputs.
+CORE      := kernprof/timing/core
+SANITIZED := build/sanitize
+SANITIZER := -std=c++17 -O1 -g -Wall -Wextra -fsanitize=address,undefined \
+             -fno-sanitize-recover=all -fno-omit-frame-pointer
+VARIANTS  ?= 20000
+SEED      ?= 1
+sanitize: $(DEV)
+	@mkdir -p $(SANITIZED)
+	$(CXX) $(SANITIZER) -o $(SANITIZED)/core_fuzz tests/timing/core_fuzz.cpp $(CORE)/*.cpp
+	$(SANITIZED)/core_fuzz $(VARIANTS) $(SEED)
+	$(CXX) $(SANITIZER) -shared -fPIC -o $(SANITIZED)/core.so $(CORE)/*.cpp
+	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so)" \
+	  ASAN_OPTIONS=detect_leaks=0 KERNPROF_TEST_CORE=$(CURDIR)/$(SANITIZED)/core.so \
+	  $(BIN)/python -m pytest -n 0 tests/timing
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

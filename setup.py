@@ -11,8 +11,10 @@ setup(
         # timing model works, and the timing model says what to install.
         Extension(
             "kernprof.timing._core",
-            sources=[f"{CORE}/gpu.cpp", f"{CORE}/sm.cpp"],
-            depends=[f"{CORE}/{name}.h" for name in ("memory", "model", "resources", "sm")],
+            sources=[f"{CORE}/{name}.cpp" for name in ("check", "gpu", "sm")],
+            depends=[
+                f"{CORE}/{name}.h" for name in ("check", "memory", "model", "resources", "sm")
+            ],
             extra_compile_args=["-std=c++17", "-O3", "-Wall", "-Wextra"],
             language="c++",
             optional=True,

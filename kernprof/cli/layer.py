@@ -266,11 +266,14 @@ def _predicted(
     what_if: WhatIf | None = None,
 ) -> Sequence[PredictedLaunch]:
     """Simulate the launches where that is wanted and possible."""
-    from kernprof.layers import can_predict, predict_launches
+    from kernprof.layers import can_predict, predict_launches, too_large
 
     if source is LayerSource.STATIC:
         return ()
-    reason = can_predict(device)
+    large = too_large(statics)
+    if large and source is LayerSource.PREDICTED:
+        raise UsageError(f"can't predict: {large}; take a smaller --batch, or --source static")
+    reason = large or can_predict(device)
     if reason and source is LayerSource.PREDICTED:
         raise UsageError(f"can't predict: {reason}; take another --gpu, or --source static")
     if reason:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from kernprof.errors import UsageError
@@ -10,8 +11,10 @@ from kernprof.errors import UsageError
 if TYPE_CHECKING:
     from kernprof.timing import WhatIf
 
-_MAX_SMS = 1024
-_MIN_FACTOR, _MAX_FACTOR = 0.01, 1000.0
+_FORM = "expected caches=off, bandwidth=FACTOR, latency=FACTOR or sms=NUMBER"
+_NUMBERS: Mapping[str, tuple[str, type[int] | type[float]]] = MappingProxyType(
+    {"bandwidth": ("bandwidth", float), "latency": ("latency", float), "sms": ("sm_count", int)}
+)
 
 
 def parse_what_if(texts: Sequence[str]) -> WhatIf:
@@ -29,21 +32,15 @@ def parse_what_if(texts: Sequence[str]) -> WhatIf:
         name, _, value = text.partition("=")
         if name == "caches" and value in ("on", "off"):
             found["caches"] = value == "on"
-        elif name in ("bandwidth", "latency") and _is_factor(value):
-            found[name] = float(value)
-        elif name == "sms" and value.isdecimal() and 1 <= int(value) <= _MAX_SMS:
-            found["sm_count"] = int(value)
+        elif name in _NUMBERS:
+            field, kind = _NUMBERS[name]
+            try:
+                found[field] = kind(value)
+            except ValueError:
+                raise UsageError(f"--what-if {text[:60]}: {_FORM}") from None
         else:
-            raise UsageError(
-                f"--what-if {text}: expected caches=off, bandwidth=FACTOR, latency=FACTOR or "
-                f"sms=NUMBER (factors from {_MIN_FACTOR:g} to {_MAX_FACTOR:g}, at most "
-                f"{_MAX_SMS} SMs)"
-            )
-    return WhatIf(**found)
-
-
-def _is_factor(text: str) -> bool:
+            raise UsageError(f"--what-if {text[:60]}: {_FORM}")
     try:
-        return _MIN_FACTOR <= float(text) <= _MAX_FACTOR
-    except ValueError:
-        return False
+        return WhatIf(**found)
+    except UsageError as error:
+        raise UsageError(f"--what-if: {error} ({_FORM})") from None

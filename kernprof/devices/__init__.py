@@ -1,5 +1,6 @@
 """GPUs: their limits, theoretical occupancy and rooflines."""
 
+from kernprof.devices.bounds import Range, check_device, check_number
 from kernprof.devices.model import WARP_SIZE, Architecture, Device, FunctionalUnits
 from kernprof.devices.occupancy import (
     Limiter,
@@ -20,8 +21,11 @@ __all__ = [
     "FunctionalUnits",
     "Limiter",
     "Occupancy",
+    "Range",
     "architecture",
     "bound",
+    "check_device",
+    "check_number",
     "find",
     "from_attributes",
     "names",

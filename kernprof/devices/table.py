@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,10 +10,28 @@ from importlib import resources
 from types import MappingProxyType
 from typing import Any
 
+from kernprof.devices.bounds import ARCHITECTURE, CLOCK_MHZ, DEVICE, Range, shown
 from kernprof.devices.model import WARP_SIZE, Architecture, Device, FunctionalUnits
 from kernprof.errors import ReportError, UnknownNameError
 
 KIB = 1024
+_KHZ = Range(1, CLOCK_MHZ.high * 1e3, "kHz")
+_MEMORY_KHZ = Range(1, 1e8, "kHz")  # GDDR6X and newer tell more than 10 GHz
+_THREADS = Range(WARP_SIZE, ARCHITECTURE["max_warps_per_sm"].high * WARP_SIZE)
+_LIMITS: Mapping[str, str] = MappingProxyType(
+    {
+        "max_warps_per_multiprocessor": "max_warps_per_sm",
+        "max_blocks_per_multiprocessor": "max_blocks_per_sm",
+        "max_threads_per_block": "max_threads_per_block",
+        "max_registers_per_multiprocessor": "registers_per_sm",
+        "max_registers_per_block": "registers_per_block",
+        "max_shared_memory_per_multiprocessor": "shared_per_sm_bytes",
+        "max_shared_memory_per_block": "shared_per_block_bytes",
+        "max_shared_memory_per_block_optin": "shared_per_block_optin_bytes",
+        "reserved_shared_memory_per_block": "shared_reserved_per_block_bytes",
+    }
+)
+"""Limits of an architecture by the device attribute that tells them."""
 
 
 @cache
@@ -163,58 +180,52 @@ def from_attributes(attributes: Mapping[str, Any]) -> Device:
     Raises
     ------
     ReportError
-        If an attribute that can't be done without is missing or is no positive number.
+        If an attribute that can't be done without is missing or is no positive number, or one is
+        larger than that of any GPU.
     UnknownNameError
         If the table doesn't have the compute capability.
     """
     bare = {k.removeprefix("device__attribute_"): v for k, v in attributes.items()}
 
-    def number(key: str, least: int = 1) -> int | None:
+    def refused(key: str, allowed: Range) -> ReportError:
+        value = bare.get(key, "missing")
+        told = shown(value) if isinstance(value, int | float) else str(value)[:40]
+        return ReportError(
+            f"device attribute {key} is {told}, expected a number {allowed}; name the GPU instead"
+        )
+
+    def number(key: str, allowed: Range) -> int | None:
         value: object = bare.get(key)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             return None
-        return int(value) if math.isfinite(value) and value >= least else None
+        # Reports write 0, -1 or NaN for what the driver didn't tell.
+        if value != value or value < allowed.low:
+            return None
+        if not allowed.holds(value):
+            raise refused(key, allowed)
+        return int(value)
 
-    def needed(key: str, least: int = 1) -> int:
-        value = number(key, least)
+    def needed(key: str, allowed: Range) -> int:
+        value = number(key, allowed)
         if value is None:
-            raise ReportError(
-                f"device attribute {key} is {bare.get(key, 'missing')}, expected a number from"
-                f" {least}; name the GPU instead"
-            )
+            raise refused(key, allowed)
         return value
 
-    major = needed("compute_capability_major")
-    known = architecture(f"{major}.{needed('compute_capability_minor', least=0)}")
+    major = needed("compute_capability_major", Range(1, 99))
+    known = architecture(f"{major}.{needed('compute_capability_minor', Range(0, 99))}")
 
-    def or_known(key: str, fallback: int, least: int = 1) -> int:
-        value = number(key, least)
-        return fallback if value is None else value
-
-    threads = or_known("max_threads_per_multiprocessor", known.max_warps_per_sm * WARP_SIZE)
-    arch = replace(
-        known,
-        max_warps_per_sm=or_known("max_warps_per_multiprocessor", threads // WARP_SIZE),
-        max_blocks_per_sm=or_known("max_blocks_per_multiprocessor", known.max_blocks_per_sm),
-        max_threads_per_block=or_known("max_threads_per_block", known.max_threads_per_block),
-        registers_per_sm=or_known("max_registers_per_multiprocessor", known.registers_per_sm),
-        registers_per_block=or_known("max_registers_per_block", known.registers_per_block),
-        shared_per_sm_bytes=or_known(
-            "max_shared_memory_per_multiprocessor", known.shared_per_sm_bytes
-        ),
-        shared_per_block_bytes=or_known(
-            "max_shared_memory_per_block", known.shared_per_block_bytes
-        ),
-        shared_per_block_optin_bytes=or_known(
-            "max_shared_memory_per_block_optin", known.shared_per_block_optin_bytes
-        ),
-        shared_reserved_per_block_bytes=or_known(
-            "reserved_shared_memory_per_block", known.shared_reserved_per_block_bytes, least=0
-        ),
-    )
-    clock_khz = number("clock_rate")
-    memory_khz = number("memory_clock_rate")
-    bus_bits = number("global_memory_bus_width")
+    threads = number("max_threads_per_multiprocessor", _THREADS)
+    told: dict[str, Any] = {}
+    for key, field in _LIMITS.items():
+        value = number(key, ARCHITECTURE[field])
+        if value is not None:
+            told[field] = value
+    if threads is not None:
+        told.setdefault("max_warps_per_sm", threads // WARP_SIZE)
+    arch = replace(known, **told)
+    clock_khz = number("clock_rate", _KHZ)
+    memory_khz = number("memory_clock_rate", _MEMORY_KHZ)
+    bus_bits = number("global_memory_bus_width", Range(1, 1 << 20))
     bandwidth = None
     if memory_khz is not None and bus_bits is not None:
         # The attribute is the clock of a double-data-rate bus: two transfers per cycle.
@@ -223,9 +234,9 @@ def from_attributes(attributes: Mapping[str, Any]) -> Device:
         key=None,
         name=str(bare.get("display_name") or f"GPU of compute capability {arch.cc}"),
         arch=arch,
-        sm_count=needed("multiprocessor_count"),
+        sm_count=needed("multiprocessor_count", DEVICE["sm_count"]),
         boost_clock_mhz=None if clock_khz is None else clock_khz / 1e3,
         dram_bandwidth_bytes_per_s=bandwidth,
-        dram_bytes=number("total_memory"),
-        l2_bytes=number("l2_cache_size"),
+        dram_bytes=number("total_memory", DEVICE["dram_bytes"]),
+        l2_bytes=number("l2_cache_size", Range(1, DEVICE["l2_bytes"].high, "bytes")),
     )

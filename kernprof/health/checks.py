@@ -13,7 +13,7 @@ from importlib import metadata, resources
 from pathlib import Path
 
 from kernprof._version import __version__
-from kernprof.errors import UnavailableError
+from kernprof.errors import UnavailableError, UsageError
 
 _DRIVER = Path("/proc/driver/nvidia/version")
 _PARAMETERS = Path("/proc/driver/nvidia/params")
@@ -58,6 +58,7 @@ def examine() -> list[Finding]:
         _python,
         _libraries,
         _compiler,
+        _cache,
         _protobuf,
         _programs,
         driver,
@@ -95,6 +96,23 @@ def _compiler() -> Iterator[Finding]:
     oldest, newest = min(found.targets), max(found.targets)
     told = f"{found.version[0]}.{found.version[1]}, sm_{oldest} to sm_{newest}"
     yield Finding(check, State.OK, f"{told}, {found.place.library}")
+
+
+def _cache() -> Iterator[Finding]:
+    from kernprof.compile.cache import cache_directory
+    from kernprof.compile.private import distrust
+
+    check = "cache (compiled code)"
+    try:
+        directory = cache_directory()
+    except UsageError as error:
+        yield Finding(check, State.CLASH, str(error), "unset KERNPROF_CACHE_DIR, or mend it")
+        return
+    weak = distrust(directory)
+    if weak is None:
+        yield Finding(check, State.OK, str(directory))
+    else:
+        yield Finding(check, State.CLASH, f"not used: {weak.reason}", weak.remedy)
 
 
 def _protobuf() -> Iterator[Finding]:

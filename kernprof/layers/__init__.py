@@ -7,7 +7,7 @@ from kernprof.layers.network import (
     rank_correlation,
     total_energy,
 )
-from kernprof.layers.predicted import PredictedLaunch, can_predict, predict_launches
+from kernprof.layers.predicted import PredictedLaunch, can_predict, predict_launches, too_large
 from kernprof.layers.static import StaticLaunch, profile_of, static_launches
 
 __all__ = [
@@ -21,5 +21,6 @@ __all__ = [
     "profile_of",
     "rank_correlation",
     "static_launches",
+    "too_large",
     "total_energy",
 ]

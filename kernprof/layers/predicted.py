@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from kernprof.compile import compile_source
 from kernprof.compile.compiler import SOURCE_ROOT
 from kernprof.devices.model import Device
-from kernprof.errors import UnavailableError
+from kernprof.errors import UnavailableError, UsageError
 from kernprof.layers.static import StaticLaunch
 from kernprof.library import source
 from kernprof.library.content import sample_arguments
+from kernprof.library.model import Pointer
 from kernprof.profile import KernelProfile
 
 if TYPE_CHECKING:
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
 
 TIMED_INSTRUCTIONS = 3_000_000
 """Warp instructions of a launch that are simulated for time; the rest is extrapolated."""
+
+MOST_OPERATIONS = 10**11
+"""Operations of a launch that are simulated at most: every one is executed."""
+
+MOST_BYTES = 4 << 30
+"""Bytes of the arrays of a launch that are made for it at most."""
 
 Progress = Callable[[int, int], None]
 
@@ -72,6 +79,29 @@ def can_predict(device: Device) -> str:
     return ""
 
 
+def too_large(statics: Iterable[StaticLaunch]) -> str:
+    """Say why launches are too much work or memory to simulate, or return an empty string."""
+    import numpy as np
+
+    for static in statics:
+        shape = static.launch.shape
+        arrays = sum(
+            np.dtype(argument.dtype).itemsize * argument.elements(shape)
+            for argument in static.kernel.arguments
+            if isinstance(argument, Pointer)
+        )
+        for what, found, most in (
+            ("operations", static.flops, MOST_OPERATIONS),
+            ("bytes of arrays", arrays, MOST_BYTES),
+        ):
+            if found > most:
+                return (
+                    f"{static.kernel.name} of layer {static.launch.layer!r} has {found:.3g} {what},"
+                    f" at most {most:.3g} are simulated"
+                )
+    return ""
+
+
 def predict_launches(
     statics: Iterable[StaticLaunch],
     device: Device,
@@ -105,12 +135,17 @@ def predict_launches(
 
     Raises
     ------
+    UsageError
+        A launch is too large to be executed here.
     UnavailableError
         The disassembler or the timing core is missing.
     CubinError
         The machine code has an instruction whose meaning is not known.
     """
     wanted = list(statics)
+    reason = too_large(wanted)
+    if reason:
+        raise UsageError(f"{reason}; take a smaller batch or size")
     known: dict[tuple[object, ...], PredictedLaunch] = {}
     found = []
     for position, static in enumerate(wanted):

@@ -101,9 +101,8 @@ def _forward(emit: Emitter) -> Iterator[Launch]:
                 yield emit.elementwise("dot_reduce", places, Library.CUBLAS, Purpose.REDUCE)
                 yield emit.zero(emit.in_count)
         case Concat():
-            parts = len(emit.layer.in_shapes)
-            if parts > 1:
-                yield from (emit.concat(index, Library.CAFFE) for index in range(parts))
+            if len(emit.layer.in_shapes) > 1:
+                yield from emit.concats(Library.CAFFE)
         case Eltwise(kind=kind):
             yield from _eltwise_forward(emit, kind)
         case Dropout():
@@ -145,9 +144,7 @@ def _backward(emit: Emitter, needs: Sequence[bool]) -> Iterator[Launch]:
             yield from _softmax_backward(emit, own, loss, wanted)
         case Concat():
             if len(needs) > 1:
-                for index, need in enumerate(needs):
-                    if need:
-                        yield emit.concat(index, Library.CAFFE)
+                yield from emit.concats(Library.CAFFE, needs)
         case Eltwise(kind=kind):
             yield from _eltwise_backward(emit, kind, needs)
         case Dropout() if wanted:
@@ -283,8 +280,9 @@ def _eltwise_backward(emit: Emitter, kind: EltwiseKind, needs: Sequence[bool]) -
             case EltwiseKind.PROD:
                 # The stable form: the product of all other inputs, times the gradient.
                 yield emit.copy(count)
-                for _ in range(inputs - 1):
-                    yield emit.elementwise("ew_mul", count, purpose=Purpose.DATA_GRADIENT)
+                yield emit.launch(
+                    "ew_mul", Purpose.DATA_GRADIENT, Library.CAFFE, times=inputs - 1, count=count
+                )
             case EltwiseKind.MAX:
                 yield emit.launch(
                     "eltwise_max_backward",

@@ -82,9 +82,8 @@ def _forward(emit: Emitter) -> Iterator[Launch]:
                 yield emit.softmax("softmax_loss_forward", _OURS)
                 yield emit.elementwise("dot_reduce", places, _OURS, Purpose.REDUCE)
         case Concat():
-            parts = len(emit.layer.in_shapes)
-            if parts > 1:
-                yield from (emit.concat(index, _OURS) for index in range(parts))
+            if len(emit.layer.in_shapes) > 1:
+                yield from emit.concats(_OURS)
         case Eltwise(kind=kind):
             yield from _eltwise_forward(emit, kind)
         case Dropout():
@@ -129,9 +128,7 @@ def _backward(emit: Emitter, needs: Sequence[bool]) -> Iterator[Launch]:
         case Softmax(loss=loss) if wanted:
             yield emit.softmax("softmax_loss_backward" if loss else "softmax_backward", _OURS)
         case Concat() if len(needs) > 1:
-            for index, need in enumerate(needs):
-                if need:
-                    yield emit.concat(index, _OURS)
+            yield from emit.concats(_OURS, needs)
         case Eltwise(kind=kind):
             yield from _eltwise_backward(emit, kind, needs)
         case Dropout() if wanted and emit.options.phase is Phase.TRAIN:
@@ -280,8 +277,9 @@ def _eltwise_backward(emit: Emitter, kind: EltwiseKind, needs: Sequence[bool]) -
         return
     for index, need in enumerate(needs):
         if need and kind is EltwiseKind.PROD:
-            for _ in range(len(shapes) - 1):
-                yield emit.elementwise("ew_mul", count, _OURS, Purpose.DATA_GRADIENT)
+            yield emit.launch(
+                "ew_mul", Purpose.DATA_GRADIENT, _OURS, times=len(shapes) - 1, count=count
+            )
         elif need and kind is EltwiseKind.MAX:
             yield emit.launch(
                 "eltwise_max_backward", Purpose.DATA_GRADIENT, _OURS, count=count, index=index

@@ -7,7 +7,7 @@ becomes ``cublasSgemm(transB, transA, N, M, K)`` and ``caffe_gpu_gemv(NoTrans, M
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from kernprof.lowering.launch import Api, Direction, Launch, Library, Phase, Purpose
@@ -295,22 +295,24 @@ class Emitter:
             inner=shape.pixels,
         )
 
-    def concat(self, index: int, library: Library) -> Launch:
-        """Copy one part into the concatenation, or its gradient out of it."""
+    def concats(self, library: Library, wanted: Sequence[bool] | None = None) -> Iterator[Launch]:
+        """Copy the parts into the concatenation, or the wanted gradients out of it."""
         out = self.layer.out_shape
-        part = self.layer.in_shapes[index]
-        before = sum(shape.count for shape in self.layer.in_shapes[:index])
         backward = self.direction is Direction.BACKWARD
-        return self.launch(
-            "concat_copy",
-            Purpose.DATA_GRADIENT if backward else Purpose.COPY,
-            library,
-            count_copied=self.batch * part.count,
-            outer=self.batch,
-            concat_size=out.count,
-            top_offset=before,
-            backward=int(backward),
-        )
+        before = 0
+        for index, part in enumerate(self.layer.in_shapes):
+            if wanted is None or wanted[index]:
+                yield self.launch(
+                    "concat_copy",
+                    Purpose.DATA_GRADIENT if backward else Purpose.COPY,
+                    library,
+                    count_copied=self.batch * part.count,
+                    outer=self.batch,
+                    concat_size=out.count,
+                    top_offset=before,
+                    backward=int(backward),
+                )
+            before += part.count
 
 
 def uses_batch_statistics(op: BatchNorm, options: LoweringOptions) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from kernprof.errors import ShapeError, UnknownNameError
 from kernprof.lowering.launch import Direction, Lowering, Phase, kernel_specs
+from kernprof.networks.infer import MAX_INDEX
 from kernprof.networks.ir import Engine
 
 
@@ -51,6 +52,8 @@ class LoweringOptions:
     def __post_init__(self) -> None:
         if self.batch < 1:
             raise ShapeError(f"batch is {self.batch}; it must be at least 1")
+        if self.batch > MAX_INDEX:
+            raise ShapeError(f"batch is more than {MAX_INDEX}, the most that kernels can index")
         if self.engine is Engine.DEFAULT:
             raise ShapeError("engine says what the default engine is; it must be cudnn or caffe")
         for family in ("sgemm", "depthwise", "pointwise"):

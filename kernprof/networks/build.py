@@ -31,6 +31,7 @@ from kernprof.networks.ir import (
     Softmax,
     Unsupported,
 )
+from kernprof.networks.limits import LIMITS, NetworkLimits
 
 
 def pair(value: int | Pair) -> Pair:
@@ -52,13 +53,24 @@ class NetworkBuilder:
         Shape of one image; None for a network whose inputs are added as layers.
     source
         The definition that is followed.
+    limits
+        Bounds on layers, names and inputs.
     """
 
-    def __init__(self, name: str, input_shape: Shape | None, source: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        input_shape: Shape | None,
+        source: str,
+        limits: NetworkLimits = LIMITS,
+    ) -> None:
         self.name = name
         self.source = source
+        self._limits = limits
         self._layers: list[Layer] = []
         self._names: set[str] = set()
+        self._free_numbers: dict[str, int] = {}
+        self._connections = 0
         if input_shape is not None:
             self.add("data", Input(input_shape), ())
 
@@ -73,11 +85,14 @@ class NetworkBuilder:
 
     def free_name(self, wanted: str) -> str:
         """Return ``wanted``, or ``wanted#2``, ``wanted#3``, ... where that name is taken."""
-        name, number = wanted, 1
-        while name in self._names:
+        if wanted not in self._names:
+            return wanted
+        # Numbers below were found taken before; names never become free again.
+        number = self._free_numbers.get(wanted, 2)
+        while f"{wanted}#{number}" in self._names:
             number += 1
-            name = f"{wanted}#{number}"
-        return name
+        self._free_numbers[wanted] = number
+        return f"{wanted}#{number}"
 
     def add(self, name: str, op: Op, inputs: Sequence[int], *, in_place: bool = False) -> int:
         """Add any layer.
@@ -85,8 +100,9 @@ class NetworkBuilder:
         Raises
         ------
         ShapeError
-            The shapes break a rule of the operation, or the name is taken.
+            The shapes break a rule of the operation, the name is taken, or a limit is broken.
         """
+        self._check_limits(name, len(inputs))
         if name in self._names:
             raise ShapeError(f"network {self.name!r} has two layers {name!r}; names must differ")
         in_shapes = tuple(self._layers[position].out_shape for position in inputs)
@@ -187,6 +203,18 @@ class NetworkBuilder:
     def build(self, unsupported: Sequence[Unsupported] = ()) -> Network:
         """Return the finished network."""
         return Network(self.name, tuple(self._layers), self.source, tuple(unsupported))
+
+    def _check_limits(self, name: str, inputs: int) -> None:
+        limits = self._limits
+        self._connections += inputs
+        for what, found, most in (
+            ("layers", len(self._layers) + 1, limits.layers),
+            (f"characters in the name {name[:20]!r}...", len(name), limits.name_chars),
+            (f"inputs of layer {name[:60]!r}", inputs, limits.inputs),
+            ("inputs of all layers", self._connections, limits.connections),
+        ):
+            if found > most:
+                raise ShapeError(f"{found} {what}; at most {most} are taken")
 
     def _source(self, after: int | None) -> int:
         return self.last if after is None else after

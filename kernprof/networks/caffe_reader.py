@@ -9,7 +9,7 @@ told and the file is refused, with all unknown layers named.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
@@ -36,7 +36,8 @@ from kernprof.networks.ir import (
     Softmax,
     Unsupported,
 )
-from kernprof.networks.prototext import Message, TextLimits, parse_prototext
+from kernprof.networks.limits import LIMITS, NetworkLimits
+from kernprof.networks.prototext import Message, parse_prototext
 
 # Upper-case names of the older syntax (V1LayerParameter.LayerType in caffe.proto).
 _OLD_TYPES: Mapping[str, str] = MappingProxyType(
@@ -66,6 +67,10 @@ _OLD_TYPES: Mapping[str, str] = MappingProxyType(
 _DATA_TYPES = frozenset({"Data", "DummyData", "HDF5Data", "ImageData", "Input", "MemoryData"})
 
 
+_SHOWN = 10
+"""Unknown layers that a message names."""
+
+
 class NetPhase(StrEnum):
     """Which of a file's layers are taken: those of training or of testing."""
 
@@ -88,15 +93,12 @@ class CaffeReaderOptions:
         the field and Netscope ignores it; forks round down.
     limits
         Bounds on the file.
-    max_layers
-        Most layers.
     """
 
     input_shape: Shape | None = None
     phase: NetPhase = NetPhase.TRAIN
     ignore_ceil_mode: bool = False
-    limits: TextLimits = field(default_factory=TextLimits)
-    max_layers: int = 100_000
+    limits: NetworkLimits = LIMITS
 
 
 def read_prototxt(path: str | Path, options: CaffeReaderOptions | None = None) -> Network:
@@ -111,12 +113,12 @@ def read_prototxt(path: str | Path, options: CaffeReaderOptions | None = None) -
     options = options or CaffeReaderOptions()
     try:
         with Path(path).open("rb") as stream:
-            content = stream.read(options.limits.file_bytes + 1)
+            content = stream.read(options.limits.prototxt_bytes + 1)
     except OSError as error:
         raise NetworkFileError(f"{path}: {error.strerror or error}") from error
-    if len(content) > options.limits.file_bytes:
+    if len(content) > options.limits.prototxt_bytes:
         raise NetworkFileError(
-            f"{path}: larger than {options.limits.file_bytes} bytes, the most a prototxt may have"
+            f"{path}: larger than {options.limits.prototxt_bytes} bytes, the most of a prototxt"
         )
     try:
         text = content.decode("utf-8")
@@ -163,7 +165,7 @@ class _Reader:
         self._root = root
         self._options = options
         name = root.text("name") or Path(origin).stem
-        self._net = NetworkBuilder(name, None, origin)
+        self._net = NetworkBuilder(name, None, origin, options.limits)
         self._blobs: dict[str, int] = {}
         # Blobs without a shape: labels, and whatever comes out of an unknown layer.
         self._labels: set[str] = set()
@@ -180,7 +182,9 @@ class _Reader:
         for layer, type_name in layers:
             self._layer(layer, type_name)
         if self._blocked:
-            shown = ", ".join(str(item) for item in self._unknown)
+            shown = ", ".join(str(item) for item in self._unknown[:_SHOWN])
+            if len(self._unknown) > _SHOWN:
+                shown += f" and {len(self._unknown) - _SHOWN} more"
             raise NetworkFileError(
                 f"unknown layers: {shown}; {', '.join(self._blocked[:3])} can't be shaped after "
                 f"them. Known types: {', '.join(sorted(KNOWN_TYPES | _DATA_TYPES))}"
@@ -210,9 +214,9 @@ class _Reader:
             if self._included(layer):
                 type_name = layer.text("type")
                 found.append((layer, _OLD_TYPES.get(type_name, type_name) if old else type_name))
-        if len(found) > self._options.max_layers:
+        if len(found) > self._options.limits.layers:
             raise NetworkFileError(
-                f"{len(found)} layers; at most {self._options.max_layers} are read"
+                f"{len(found)} layers; at most {self._options.limits.layers} are read"
             )
         return found
 

@@ -105,6 +105,7 @@ def output_shape(name: str, op: Op, inputs: Sequence[Shape]) -> Shape:
             result = _pooling(name, op, inputs[0])
         case LRN(local_size=local_size):
             _arity(name, op, inputs, 1)
+            _at_most(name, "local_size", local_size)
             if local_size < 1 or local_size % 2 == 0:
                 raise ShapeError(
                     f"layer {name!r}: local_size is {local_size}; it must be odd and positive"
@@ -246,12 +247,28 @@ def _fits(name: str, axis: str, reach: int, size: int, pad: int) -> None:
 
 def _positive(name: str, what: str, value: int) -> None:
     if value < 1:
-        raise ShapeError(f"layer {name!r}: {what} is {value}; it must be at least 1")
+        raise ShapeError(f"layer {name!r}: {what} is {_text(value)}; it must be at least 1")
+    _at_most(name, what, value)
 
 
 def _not_negative(name: str, what: str, value: int) -> None:
     if value < 0:
-        raise ShapeError(f"layer {name!r}: {what} is {value}; it must not be negative")
+        raise ShapeError(f"layer {name!r}: {what} is {_text(value)}; it must not be negative")
+    _at_most(name, what, value)
+
+
+def _at_most(name: str, what: str, value: int) -> None:
+    # Each number by itself first: products of them are then short enough to print.
+    if value > MAX_INDEX:
+        raise ShapeError(
+            f"layer {name!r}: {what} is {_text(value)}; the kernels index with signed 32 bits, so "
+            f"{MAX_INDEX} is the most"
+        )
+
+
+def _text(value: int) -> str:
+    """Return a number as text; Python refuses to print one of thousands of digits."""
+    return str(value) if abs(value) < 10**20 else "a number of more than 20 digits"
 
 
 def _index(name: str, what: str, count: int) -> None:

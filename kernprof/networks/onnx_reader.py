@@ -1,7 +1,8 @@
 """Networks from ONNX files.
 
 Shapes come from ONNX's own shape inference and are checked against ours. Weights are never read:
-their dimensions are enough, so a file's external data stay untouched, wherever they point.
+their dimensions are enough, so a file's own are passed over and its external data stay untouched,
+wherever they point.
 
 Operators without a counterpart here become ``Opaque`` layers with the shape that ONNX infers, and
 are listed in ``Network.unsupported``. Nodes that only compute with shapes or constants (``Shape``,
@@ -10,14 +11,18 @@ are listed in ``Network.unsupported``. Nodes that only compute with shapes or co
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kernprof.errors import NetworkFileError, ShapeError, UnavailableError
 from kernprof.networks.build import NetworkBuilder
 from kernprof.networks.ir import Input, Network, Op, Opaque, Shape, Unsupported
+from kernprof.networks.limits import LIMITS, NetworkLimits
+from kernprof.networks.onnx_bounds import check, structure
 from kernprof.networks.onnx_ops import Node, Step, UnknownNodeError, translate
 
 if TYPE_CHECKING:
@@ -25,6 +30,9 @@ if TYPE_CHECKING:
 
 Dims = tuple[int | None, ...]
 """Dimensions of a tensor with its batch; None where one isn't known."""
+
+_TOLD = 500
+"""Characters of another library's message that are passed on: they repeat the file's names."""
 
 _SMALL = 1024
 """Constants of up to this many elements are kept: they may be shapes, axes or limits."""
@@ -38,39 +46,45 @@ class OnnxReaderOptions:
     ----------
     input_shape
         Shape of one image, where the file leaves it open.
-    file_bytes
-        Largest file that is read.
-    max_nodes
-        Most nodes of the graph.
+    limits
+        Bounds on the file.
     """
 
     input_shape: Shape | None = None
-    file_bytes: int = 2 << 30
-    max_nodes: int = 200_000
+    limits: NetworkLimits = LIMITS
 
 
 def read_onnx(path: str | Path, options: OnnxReaderOptions | None = None) -> Network:
-    """Read a network from an ONNX file.
+    """Read a network from an ONNX file; the weights in it are passed over.
 
     Raises
     ------
     NetworkFileError
-        The file can't be read, is no ONNX model, leaves shapes open, or contradicts itself.
+        The file can't be read, is no ONNX model, leaves shapes open, contradicts itself, or breaks
+        a limit.
     UnavailableError
         The ``onnx`` package isn't installed.
     """
     options = options or OnnxReaderOptions()
+    limits = options.limits
     try:
-        size = Path(path).stat().st_size
-        if size > options.file_bytes:
+        found = Path(path).stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise NetworkFileError(f"{path}: not an ordinary file")
+        if found.st_size > limits.onnx_bytes:
             raise NetworkFileError(
-                f"{path}: {size} bytes; at most {options.file_bytes} are read (large weights "
-                "belong in external data, which isn't needed)"
+                f"{path}: {found.st_size} bytes; at most {limits.onnx_bytes} are read (large "
+                "weights belong in external data, which isn't needed)"
             )
-        content = Path(path).read_bytes()
+        with Path(path).open("rb") as stream:
+            content = structure(stream, found.st_size, limits)
     except OSError as error:
         raise NetworkFileError(f"{path}: {error.strerror or error}") from error
-    return network_from_onnx(content, str(path), options)
+    except NetworkFileError as error:
+        if str(error).startswith(f"{path}: "):
+            raise
+        raise NetworkFileError(f"{path}: {error}") from error
+    return _network(content, str(path), options)
 
 
 def network_from_onnx(
@@ -93,9 +107,18 @@ def network_from_onnx(
         As ``read_onnx``.
     """
     options = options or OnnxReaderOptions()
+    try:
+        bare = structure(BytesIO(content), len(content), options.limits)
+    except NetworkFileError as error:
+        raise NetworkFileError(f"{origin}: {error}") from error
+    return _network(bare, origin, options)
+
+
+def _network(content: bytes, origin: str, options: OnnxReaderOptions) -> Network:
+    """Build a network from a serialised model without its weights' values."""
     model = _parse(content, origin)
     try:
-        return _Reader(_infer(model, options), origin).read()
+        return _Reader(_infer(model, options), origin, options.limits).read()
     except (NetworkFileError, ShapeError) as error:
         raise NetworkFileError(f"{origin}: {error}") from error
 
@@ -124,8 +147,7 @@ def _infer(model: ModelProto, options: OnnxReaderOptions) -> ModelProto:
     import onnx
 
     graph = model.graph
-    if len(graph.node) > options.max_nodes:
-        raise NetworkFileError(f"{len(graph.node)} nodes; at most {options.max_nodes} are read")
+    check(model, options.limits)
     for tensor in graph.initializer:
         if _elements(tensor.dims) > _SMALL:
             for field in ("raw_data", "float_data", "int32_data", "int64_data", "double_data"):
@@ -140,8 +162,15 @@ def _infer(model: ModelProto, options: OnnxReaderOptions) -> ModelProto:
             first = False
     try:
         return onnx.shape_inference.infer_shapes(model, data_prop=True)
-    except (onnx.shape_inference.InferenceError, ValueError, RuntimeError, MemoryError) as error:
-        raise NetworkFileError(f"ONNX's shape inference refuses the model: {error}") from error
+    except (
+        onnx.shape_inference.InferenceError,
+        onnx.checker.ValidationError,
+        ValueError,
+        RuntimeError,
+        MemoryError,
+    ) as error:
+        told = str(error)[:_TOLD]
+        raise NetworkFileError(f"ONNX's shape inference refuses the model: {told}") from error
 
 
 def _fix_input(value: ValueInfoProto, shape: Shape | None) -> None:
@@ -163,10 +192,10 @@ def _fix_input(value: ValueInfoProto, shape: Shape | None) -> None:
 class _Reader:
     """Adds the nodes of an inferred graph to a builder."""
 
-    def __init__(self, model: ModelProto, origin: str) -> None:
+    def __init__(self, model: ModelProto, origin: str, limits: NetworkLimits) -> None:
         graph = model.graph
         self._graph: GraphProto = graph
-        self._net = NetworkBuilder(Path(origin).stem, None, origin)
+        self._net = NetworkBuilder(Path(origin).stem, None, origin, limits)
         self._dims = _known_dims(graph)
         self._constants = _constants(graph)
         self._layers: dict[str, int] = {}

@@ -12,11 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kernprof.errors import NetworkFileError
+from kernprof.networks.limits import LIMITS, NetworkLimits
 
+# Possessive quantifiers: without them the engine keeps a way back for each character of a string.
 _TOKEN = re.compile(
     r"""(?P<space>[ \t\r\f\v]+|\#[^\n]*)
       | (?P<line>\n)
-      | (?P<string>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')
+      | (?P<string>"(?:[^"\\\n]++|\\.)*+"|'(?:[^'\\\n]++|\\.)*+')
       | (?P<word>[-+]?[A-Za-z0-9_.][-+A-Za-z0-9_.]*)
       | (?P<mark>[{}<>:;,\[\]])
     """,
@@ -25,15 +27,6 @@ _TOKEN = re.compile(
 _CLOSERS = {"{": "}", "<": ">"}
 _ESCAPE = re.compile(r"\\(.)")
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
-
-
-@dataclass(frozen=True, slots=True)
-class TextLimits:
-    """Bounds on a text-format file."""
-
-    file_bytes: int = 16 << 20
-    depth: int = 32
-    tokens: int = 4_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +144,7 @@ class Message:
         )
 
 
-def parse_prototext(text: str, limits: TextLimits | None = None) -> Message:
+def parse_prototext(text: str, limits: NetworkLimits = LIMITS) -> Message:
     """Parse a text-format file.
 
     Raises
@@ -159,7 +152,6 @@ def parse_prototext(text: str, limits: TextLimits | None = None) -> Message:
     NetworkFileError
         It breaks the grammar or a limit; the message names the line.
     """
-    limits = limits or TextLimits()
     return _Parser(text, limits).parse()
 
 
@@ -176,7 +168,7 @@ _END = _Token("end", "the end of the file", 0)
 class _Parser:
     """One pass over the tokens with one token of look-ahead; open messages are kept on a stack."""
 
-    def __init__(self, text: str, limits: TextLimits) -> None:
+    def __init__(self, text: str, limits: NetworkLimits) -> None:
         self._limits = limits
         self._tokens = _tokenize(text, limits)
         self._line = 1
@@ -266,7 +258,7 @@ class _Parser:
         )
 
 
-def _tokenize(text: str, limits: TextLimits) -> Iterator[_Token]:
+def _tokenize(text: str, limits: NetworkLimits) -> Iterator[_Token]:
     line, position, count = 1, 0, 0
     while position < len(text):
         match = _TOKEN.match(text, position)
@@ -284,6 +276,11 @@ def _tokenize(text: str, limits: TextLimits) -> Iterator[_Token]:
             if count > limits.tokens:
                 raise NetworkFileError(
                     f"line {line}: more than {limits.tokens} tokens; network files are smaller"
+                )
+            if match.end() - match.start() > limits.text_chars:
+                raise NetworkFileError(
+                    f"line {line}: {_short(match.group()[:40])} is longer than {limits.text_chars} "
+                    "characters; names and values of network files are shorter"
                 )
             yield _Token(kind, match.group(), line)
 

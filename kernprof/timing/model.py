@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from math import prod
 from types import MappingProxyType
 
 import numpy as np
@@ -13,20 +14,39 @@ from kernprof.devices import (
     WARP_SIZE,
     Device,
     Occupancy,
+    Range,
+    check_device,
+    check_number,
     occupancy,
     smallest_carveout_bytes,
 )
+from kernprof.devices.bounds import CLOCK_MHZ, DEVICE
 from kernprof.errors import ShapeError, UsageError
 from kernprof.sim.execute import Execution
 from kernprof.sim.flow import blocks, stack_bytes
 from kernprof.sim.recording import Trace
 from kernprof.timing.machine import Machine, machine
-from kernprof.timing.native import PIPES, REASONS, Config, Result, core
+from kernprof.timing.native import (
+    PIPES,
+    REASONS,
+    Config,
+    Lengths,
+    Result,
+    Status,
+    config,
+    core,
+    refusal,
+)
 from kernprof.timing.opcodes import encode, unit_names
 
 _SECTOR_BYTES = 32
 _SAMPLES = 4096
 _MAX_CYCLES = 1 << 40
+_MAX_STEPS = 1 << 34
+"""A launch of the usual trace takes less than a thousandth of these."""
+
+FACTOR = Range(0.01, 1000)
+"""Factors of :class:`WhatIf` that the model can follow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +63,23 @@ class WhatIf:
         Factor on the latency of L1, L2 and DRAM.
     sm_count
         Another number of SMs.
+
+    Raises
+    ------
+    UsageError
+        A factor or the number of SMs is out of range.
     """
 
     caches: bool = True
     bandwidth: float = 1.0
     latency: float = 1.0
     sm_count: int | None = None
+
+    def __post_init__(self) -> None:
+        check_number("the factor on bandwidth", self.bandwidth, FACTOR)
+        check_number("the factor on latency", self.latency, FACTOR)
+        if self.sm_count is not None:
+            check_number("the number of SMs", self.sm_count, DEVICE["sm_count"])
 
     @property
     def text(self) -> str:
@@ -189,7 +220,8 @@ def simulate(
     Raises
     ------
     UsageError
-        The launch was executed without a trace.
+        The launch was executed without a trace, a number of the GPU is out of range, or the core
+        gave up.
     UnavailableError
         The core was not built.
     UnknownNameError
@@ -200,7 +232,10 @@ def simulate(
     trace = execution.trace
     if trace is None:
         raise UsageError("the launch has no trace; run it with trace=TraceBudget(...)")
-    threads = int(np.prod(execution.block))
+    check_device(device)
+    if clock_mhz is not None:
+        check_number("the SM clock", clock_mhz, CLOCK_MHZ)
+    threads = prod(execution.block)
     found = launch_occupancy(
         device,
         threads,
@@ -209,11 +244,8 @@ def simulate(
         execution.dynamic_shared_bytes,
     )
     clock = clock_mhz or device.base_clock_mhz or device.boost_clock_mhz
-    config = _config(execution, trace, device, found, clock, what_if)
-    for name, value in (overrides or {}).items():
-        kind = type(getattr(config, name))
-        setattr(config, name, kind(value))
     library = core()
+    told = config({**_values(execution, trace, device, found, clock, what_if), **(overrides or {})})
     kernel = execution.kernel
     instructions = encode(kernel, device.arch)
     basic = blocks(kernel)
@@ -221,28 +253,32 @@ def simulate(
     size = np.array([len(b.instructions) for b in basic], np.int32)
     stalls = np.zeros((len(kernel.instructions), len(REASONS)), np.int64)
     progress = np.zeros((2, _SAMPLES), np.int64)
+    words = np.ascontiguousarray(trace.words, np.uint32)
+    starts = np.ascontiguousarray(trace.starts, np.int64)
     complete = trace.complete.astype(np.uint8)
+    warps = len(complete) if len(starts) == len(complete) + 1 else -1
+    lengths = Lengths(len(instructions), len(basic), len(words), warps, _SAMPLES)
     result = Result()
 
     def at(array: np.ndarray) -> ctypes.c_void_p:
         return ctypes.c_void_p(array.ctypes.data)
 
-    failed = library.kernprof_simulate(
-        ctypes.byref(config),
+    status = library.kernprof_simulate(
+        ctypes.byref(told),
+        ctypes.byref(lengths),
         at(instructions),
         at(first),
         at(size),
-        at(trace.words),
-        at(trace.starts),
+        at(words),
+        at(starts),
         at(complete),
         at(stalls),
         at(progress[0]),
         at(progress[1]),
-        ctypes.c_int64(_SAMPLES),
         ctypes.byref(result),
     )
-    if failed:
-        raise MemoryError("the timing core ran out of memory")
+    if status != Status.FINE:
+        raise refusal(status, told, result.problem)
     names = [f[0] for f in Result._fields_]
     own = {
         "cycles",
@@ -252,6 +288,8 @@ def simulate(
         "warp_cycles",
         "sm_active_cycles",
         "samples",
+        "steps",
+        "problem",
         "pipe_busy",
     }
     return Timing(
@@ -276,59 +314,64 @@ def simulate(
     )
 
 
-def _config(
+def _values(
     execution: Execution,
     trace: Trace,
     device: Device,
     found: Occupancy,
     clock_mhz: float | None,
     what_if: WhatIf,
-) -> Config:
+) -> dict[str, float]:
+    """Return the fields of the core's configuration."""
     known: Machine = machine(device.arch.name)
     arch = device.arch
     units = arch.units
     if units is None:
         raise UsageError(f"the lanes of {arch.name} are not known, so its time can't be predicted")
-    config = Config()
     names = {f[0] for f in Config._fields_}
-    for field in fields(known):
-        if field.name in names:
-            setattr(config, field.name, getattr(known, field.name))
-    config.sm_count = what_if.sm_count or device.sm_count
-    config.schedulers = arch.sub_partitions
-    config.issue_width = arch.issue_per_scheduler
-    config.blocks_per_sm = found.blocks_per_sm
-    config.warps_per_block = trace.warps_per_block
-    config.blocks_traced = trace.blocks
-    config.blocks_total = int(np.prod(execution.grid))
-    config.l1_bytes = units.l1_bytes
+    l1_bytes = units.l1_bytes
     if known.l1_in_shared:
-        config.l1_bytes -= smallest_carveout_bytes(
-            arch, found.blocks_per_sm, found.shared_per_block_bytes
-        )
-    config.l2_bytes = round((device.l2_bytes or 0) / known.l2_copies)
-    if trace.blocks < config.blocks_total or not trace.complete.all():
+        l1_bytes -= smallest_carveout_bytes(arch, found.blocks_per_sm, found.shared_per_block_bytes)
+    l2_bytes = round((device.l2_bytes or 0) / known.l2_copies)
+    through = 0.0
+    if trace.blocks < prod(execution.grid) or not trace.complete.all():
         stores = [i.index for i in execution.kernel.instructions if i.opcode in ("STG", "ST")]
         written = _SECTOR_BYTES * int(execution.sectors[stores].sum())
-        config.write_through = max(0.0, 1 - config.l2_bytes / written) if written else 0.0
-    config.icache_lines = known.code_cache_bytes // 128
-    config.insn_bytes = execution.kernel.step
-    config.insn_count = len(execution.kernel.instructions)
-    config.block_count = len(blocks(execution.kernel))
-    config.local_words = max(1, -(-stack_bytes(execution.kernel) // 4))
-    config.max_cycles = _MAX_CYCLES
-    config.caches = what_if.caches
-    config.lsu_interval = WARP_SIZE / units.load_store_lanes
-    config.tag_lines = known.tag_lines_per_cycle
-    config.fill_sectors = known.fill_bytes_per_cycle / _SECTOR_BYTES
-    config.store_sectors = known.store_bytes_per_cycle / _SECTOR_BYTES
-    scale = what_if.bandwidth / _SECTOR_BYTES
-    config.l2_sectors = known.l2_bytes_per_cycle_per_sm * device.sm_count * scale
+        through = max(0.0, 1 - l2_bytes / written) if written else 0.0
     peak = device.dram_bandwidth_bytes_per_s
     if peak is None or clock_mhz is None:
         raise UsageError(f"the clock or the DRAM bandwidth of {device.name} is not known")
-    config.dram_sectors = peak * known.dram_efficiency / (clock_mhz * 1e6) * scale
-    for name in ("l1_latency", "l2_latency", "dram_latency"):
-        setattr(config, name, round(getattr(known, name) * what_if.latency))
-    config.atomic_latency = config.l2_latency + known.atomic_extra
-    return config
+    scale = what_if.bandwidth / _SECTOR_BYTES
+    slower = {
+        name: round(getattr(known, name) * what_if.latency)
+        for name in ("l1_latency", "l2_latency", "dram_latency")
+    }
+    return {
+        **{f.name: getattr(known, f.name) for f in fields(known) if f.name in names},
+        **slower,
+        "atomic_latency": slower["l2_latency"] + known.atomic_extra,
+        "sm_count": what_if.sm_count or device.sm_count,
+        "schedulers": arch.sub_partitions,
+        "issue_width": arch.issue_per_scheduler,
+        "blocks_per_sm": found.blocks_per_sm,
+        "warps_per_block": trace.warps_per_block,
+        "blocks_traced": trace.blocks,
+        "blocks_total": prod(execution.grid),
+        "l1_bytes": l1_bytes,
+        "l2_bytes": l2_bytes,
+        "write_through": through,
+        "icache_lines": known.code_cache_bytes // 128,
+        "insn_bytes": execution.kernel.step,
+        "insn_count": len(execution.kernel.instructions),
+        "block_count": len(blocks(execution.kernel)),
+        "local_words": max(1, -(-stack_bytes(execution.kernel) // 4)),
+        "max_cycles": _MAX_CYCLES,
+        "max_steps": _MAX_STEPS,
+        "caches": what_if.caches,
+        "lsu_interval": WARP_SIZE / units.load_store_lanes,
+        "tag_lines": known.tag_lines_per_cycle,
+        "fill_sectors": known.fill_bytes_per_cycle / _SECTOR_BYTES,
+        "store_sectors": known.store_bytes_per_cycle / _SECTOR_BYTES,
+        "l2_sectors": known.l2_bytes_per_cycle_per_sm * device.sm_count * scale,
+        "dram_sectors": peak * known.dram_efficiency / (clock_mhz * 1e6) * scale,
+    }

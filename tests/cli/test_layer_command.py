@@ -219,3 +219,13 @@ def test_changed_gpus_stand_beside_the_real_one(capsys: pytest.CaptureFixture[st
     assert changed["duration_ns"] > real["duration_ns"]
     assert "latency" in " ".join(changed["notes"])
     assert "latency" not in " ".join(real["notes"])
+
+
+def test_a_layer_too_large_to_simulate_is_shown_without_a_prediction(capsys) -> None:
+    shape = ["--type", "conv", "--in-channels", "1", "--size", "30000", "--kernel", "1"]
+    assert main(["layer", *shape]) == 0
+    shown = capsys.readouterr()
+    assert "not predicted: conv_implicit_gemm of layer 'conv' has" in shown.err
+    assert "compiled, not run" in shown.out
+    assert main(["layer", *shape, "--source", "predicted"]) == 2
+    assert "take a smaller --batch, or --source static" in capsys.readouterr().err

@@ -141,6 +141,30 @@ def test_bad_attributes_are_named(value: object) -> None:
         devices.from_attributes(A100 | {"device__attribute_multiprocessor_count": value})
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("multiprocessor_count", 2**63),
+        ("clock_rate", 1e300),
+        ("l2_cache_size", 2**62),
+        ("memory_clock_rate", float("inf")),
+        ("global_memory_bus_width", 10**400),
+        ("max_warps_per_multiprocessor", 1 << 20),
+        ("max_threads_per_multiprocessor", 1 << 40),
+        ("max_shared_memory_per_multiprocessor", 1e12),
+        ("total_memory", 1e300),
+    ],
+)
+def test_attributes_beyond_any_gpu_are_refused(name: str, value: float) -> None:
+    with pytest.raises(ReportError, match=rf"{name} is .*, expected a number from .* to "):
+        devices.from_attributes(A100 | {f"device__attribute_{name}": value})
+
+
+@pytest.mark.parametrize("key", [k for k in devices.names() if not k.startswith("sm_")])
+def test_every_board_of_the_table_is_within_the_ranges(key: str) -> None:
+    devices.check_device(devices.find(key))
+
+
 def test_unknown_compute_capability() -> None:
     with pytest.raises(UnknownNameError, match="GPU architecture"):
         devices.from_attributes(A100 | {"device__attribute_compute_capability_major": 3})

@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 
 from kernprof.devices import architecture, find
-from kernprof.errors import UnavailableError
-from kernprof.layers import can_predict, predict_launches, static_launches
+from kernprof.errors import UnavailableError, UsageError
+from kernprof.layers import can_predict, predict_launches, static_launches, too_large
 from kernprof.library import Role, entries, entry
 from kernprof.library.content import sample_arguments
 from kernprof.lowering.launch import Direction, Launch, Library, Purpose
+from kernprof.lowering.lower import lower_layer
+from kernprof.lowering.options import LoweringOptions
+from kernprof.networks.single import single_layer
 from kernprof.profile import Source
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "library"))
@@ -89,3 +92,20 @@ def test_what_cannot_be_predicted_says_why() -> None:
     assert "no numbers for sm_61" in can_predict(
         replace(find("p100"), arch=architecture("sm_61"), name="GTX 1080")
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        ({"in_channels": 2048, "size": 200, "kernel": 7}, "operations"),
+        ({"in_channels": 1, "size": 30_000, "kernel": 1}, "bytes of arrays"),
+    ],
+)
+def test_launches_that_would_take_hours_are_refused(options: dict[str, int], what: str) -> None:
+    layer = single_layer("conv", **options)
+    statics = static_launches(
+        lower_layer(layer, LoweringOptions(direction=Direction.FORWARD)), find("p100")
+    )
+    assert what in too_large(statics)
+    with pytest.raises(UsageError, match=f"{what}, at most .*; take a smaller batch or size"):
+        predict_launches(statics, find("p100"))

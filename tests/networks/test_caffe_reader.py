@@ -26,6 +26,7 @@ from kernprof.networks.ir import (
     Shape,
     Softmax,
 )
+from kernprof.networks.limits import NetworkLimits
 
 INPUT = 'input: "data" input_dim: 1 input_dim: 3 input_dim: 12 input_dim: 12\n'
 
@@ -271,4 +272,4 @@ def test_names_and_files_are_told_apart(tmp_path, monkeypatch):
 def test_too_many_layers():
     text = INPUT + "".join(layer("ReLU", top=f"x{i}", name=f"x{i}") for i in range(5))
     with pytest.raises(NetworkFileError, match="5 layers; at most 4"):
-        read(text, max_layers=4)
+        read(text, limits=NetworkLimits(layers=4))

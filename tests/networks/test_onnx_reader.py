@@ -21,6 +21,7 @@ from kernprof.networks.ir import (
     Rounding,
     Shape,
 )
+from kernprof.networks.limits import NetworkLimits
 from kernprof.networks.onnx_reader import OnnxReaderOptions, network_from_onnx, read_onnx
 
 onnx = pytest.importorskip("onnx")
@@ -269,12 +270,12 @@ def test_names_that_are_no_text():
 
 def test_limits(tmp_path):
     proto = model([helper.make_node("Relu", ["image"], ["out"])])
-    with pytest.raises(NetworkFileError, match="1 nodes; at most 0"):
-        read(proto, max_nodes=0)
+    with pytest.raises(NetworkFileError, match=r"1 nodes, .*; at most 0"):
+        read(proto, limits=NetworkLimits(layers=0))
     path = tmp_path / "m.onnx"
     path.write_bytes(proto.SerializeToString())
     with pytest.raises(NetworkFileError, match="at most 10 are read"):
-        read_onnx(path, OnnxReaderOptions(file_bytes=10))
+        read_onnx(path, OnnxReaderOptions(limits=NetworkLimits(onnx_bytes=10)))
     with pytest.raises(NetworkFileError, match="No such file"):
         read_onnx(tmp_path / "none.onnx")
 

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernprof.errors import NetworkFileError
-from kernprof.networks.prototext import Message, TextLimits, parse_prototext
+from kernprof.networks.limits import NetworkLimits
+from kernprof.networks.prototext import Message, parse_prototext
 
 
 def test_forms_of_fields():
@@ -78,7 +79,7 @@ def test_bounds():
         parse_prototext(deep)
     assert isinstance(parse_prototext("a {" * 32 + "}" * 32), Message)
     with pytest.raises(NetworkFileError, match="more than 100 tokens"):
-        parse_prototext("a: 1 " * 50, TextLimits(tokens=100))
+        parse_prototext("a: 1 " * 50, NetworkLimits(tokens=100))
 
 
 def test_very_deep_nesting_ends_quickly():

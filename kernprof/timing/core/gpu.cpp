@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "check.h"
 #include "sm.h"
 
 namespace kernprof {
@@ -117,20 +118,24 @@ class Gpu {
 }  // namespace
 }  // namespace kernprof
 
-extern "C" int kernprof_simulate(const kernprof::Config* config, const kernprof::Insn* insns,
-                                 const std::int32_t* block_first, const std::int32_t* block_size,
-                                 const std::uint32_t* words, const std::int64_t* starts,
-                                 const std::uint8_t* complete, std::int64_t* stalls,
-                                 std::int64_t* sample_cycles, std::int64_t* sample_issued,
-                                 std::int64_t room, kernprof::Result* result) {
+extern "C" int kernprof_simulate(const kernprof::Config* config, const kernprof::Lengths* lengths,
+                                 const kernprof::Insn* insns, const std::int32_t* block_first,
+                                 const std::int32_t* block_size, const std::uint32_t* words,
+                                 const std::int64_t* starts, const std::uint8_t* complete,
+                                 std::int64_t* stalls, std::int64_t* sample_cycles,
+                                 std::int64_t* sample_issued, kernprof::Result* result) {
+  *result = kernprof::Result{};
   try {
     const kernprof::Launch launch{insns, block_first, block_size, words, starts, complete};
-    *result = kernprof::Result{};
+    const kernprof::Status found = kernprof::check(*config, launch, *lengths, &result->problem);
+    if (found != kernprof::kFine) return found;
     kernprof::Gpu gpu(*config, launch, *result, stalls);
-    gpu.run(sample_cycles, sample_issued, room);
-    return 0;
+    gpu.run(sample_cycles, sample_issued, lengths->samples);
+    return kernprof::kFine;
+  } catch (const kernprof::TooManySteps&) {
+    return kernprof::kTooManySteps;
   } catch (...) {
-    return 1;
+    return kernprof::kNoMemory;
   }
 }
 
@@ -138,5 +143,10 @@ extern "C" int kernprof_sizes(int what) {
   return what == 0   ? static_cast<int>(sizeof(kernprof::Config))
          : what == 1 ? static_cast<int>(sizeof(kernprof::Insn))
          : what == 2 ? static_cast<int>(sizeof(kernprof::Result))
+         : what == 3 ? static_cast<int>(sizeof(kernprof::Lengths))
                      : static_cast<int>(kernprof::kReasons);
+}
+
+extern "C" int kernprof_range(int field, double* low, double* high) {
+  return kernprof::range(field, low, high) ? 0 : 1;
 }

@@ -13,8 +13,8 @@ class SharedMemorySystem {
       : config_(config),
         result_(result),
         cache_(config.caches ? config.l2_bytes : 0, config.l2_ways),
-        rate_(config.l2_sectors),
-        dram_(config.dram_sectors) {}
+        rate_(config.l2_sectors, result.steps),
+        dram_(config.dram_sectors, result.steps) {}
 
   // Sectors of one line are read from `start` on; returns when the last is back at the SM.
   Cycle read(std::uint32_t line, unsigned sectors, Cycle start) {

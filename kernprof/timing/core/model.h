@@ -80,7 +80,7 @@ struct Config {
   std::int64_t blocks_traced, blocks_total;
   std::int64_t l1_bytes, l1_ways, l2_bytes, l2_ways, l1_loads, fetch_sectors;
   std::int64_t icache_lines, insn_bytes, insn_count, block_count, local_words;
-  std::int64_t lg_queue, mio_queue, max_cycles, caches, register_banks;
+  std::int64_t lg_queue, mio_queue, max_cycles, max_steps, caches, register_banks;
   // Cycles.
   std::int64_t launch_latency, block_latency, round_cycles, warp_interval;
   std::int64_t shared_latency, l1_latency, l2_latency, dram_latency, atomic_latency;
@@ -107,7 +107,34 @@ struct Result {
   std::int64_t atomic_lanes;
   std::int64_t forced_barriers, bad_words;
   std::int64_t samples;           // points in the progress arrays
+  std::int64_t steps;             // decisions of schedulers, and the like
+  std::int64_t problem;           // which field, instruction, ... a Status other than kFine is about
   std::int64_t pipe_busy[kPipes]; // sum over schedulers
 };
+
+// How many elements the arrays beside Config have.
+struct Lengths {
+  std::int64_t insns;    // also rows of the stall table
+  std::int64_t blocks;   // of first and of size
+  std::int64_t words;
+  std::int64_t warps;    // of complete; starts has one more
+  std::int64_t samples;  // of each progress array
+};
+
+// What kernprof_simulate returns.
+enum Status : int {
+  kFine = 0,
+  kNoMemory,        // the machine here has not enough
+  kBadField,        // a field of Config is out of its range, or contradicts the others
+  kBadSize,         // an array has another length than Config says
+  kBadInstruction,  // an instruction names a unit, queue or kind that there is not
+  kBadBlock,        // a basic block lies outside of the code
+  kBadWarp,         // a warp's words lie outside of the trace
+  kBadWord,         // a word of the trace names a basic block that there is not
+  kTooLarge,        // caches and code of all SMs would take more memory than kMostBytes
+  kTooManySteps,    // max_steps were not enough
+};
+
+constexpr std::int64_t kMostBytes = std::int64_t{8} << 30;
 
 }  // namespace kernprof

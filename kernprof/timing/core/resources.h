@@ -13,7 +13,9 @@ namespace kernprof {
 // that each hold so much work, and a request takes what is free from its arrival on.
 class Rate {
  public:
-  explicit Rate(double per_cycle = 1.0) : capacity_(per_cycle * kBin), bins_(kBins) {}
+  // `steps` counts the bins that are looked at: a long backlog costs time here too.
+  Rate(double per_cycle, std::int64_t& steps)
+      : capacity_(per_cycle * kBin), bins_(kBins), steps_(steps) {}
 
   // Returns the cycle at which the last of `amount` is served.
   Cycle take(Cycle arrival, double amount) {
@@ -28,19 +30,25 @@ class Rate {
       end = static_cast<double>(number * kBin) + kBin * bin.used / capacity_;
       if (bin.used >= capacity_ - kSmall) bin.next = number + 1;
       if (amount <= kSmall) break;
+      ++steps_;
     }
     return std::max(arrival, static_cast<Cycle>(end));
   }
 
  private:
-  static constexpr int kBin = 8;
-  static constexpr std::size_t kBins = 1 << 15;
-  static constexpr double kSmall = 1e-9;
   struct Bin {
     std::int64_t number = -1;
     std::int64_t next = -1;  // where to look on, once it is full
     double used = 0;
   };
+  static constexpr int kBin = 8;
+  static constexpr std::size_t kBins = 1 << 15;
+  static constexpr double kSmall = 1e-9;
+
+ public:
+  static constexpr std::int64_t kBytes = kBins * sizeof(Bin);
+
+ private:
 
   Bin& at(std::int64_t number) {
     Bin& bin = bins_[static_cast<std::size_t>(number) & (kBins - 1)];
@@ -55,6 +63,7 @@ class Rate {
       const Bin& bin = at(last);
       if (bin.number == last && bin.next == last) break;
       last = bin.number == last ? bin.next : last + 1;
+      ++steps_;
     }
     for (std::int64_t here = number; here != last;) {
       Bin& bin = at(here);
@@ -67,6 +76,7 @@ class Rate {
 
   double capacity_;
   std::vector<Bin> bins_;
+  std::int64_t& steps_;
 };
 
 // A sectored set-associative cache with least-recently-used replacement. A sector that is being

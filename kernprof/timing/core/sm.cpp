@@ -5,7 +5,7 @@
 namespace kernprof {
 
 namespace {
-constexpr std::int64_t kBlockFirst = std::int64_t{1} << 40;
+constexpr std::size_t kMostCopies = 256;  // DEPBAR leaves at most 255 groups under way
 constexpr int kCodeAhead = 16;  // lines of code fetched ahead
 constexpr Cycle kReadWindow = 2;  // operands are read in the three cycles from issue on
 }  // namespace
@@ -21,8 +21,8 @@ Sm::Sm(int number, const Config& config, const Launch& launch, SharedMemorySyste
       schedulers_(static_cast<std::size_t>(config.schedulers)),
       blocks_(static_cast<std::size_t>(config.blocks_per_sm)),
       l1_(config.caches ? config.l1_bytes : 0, config.l1_ways),
-      fill_(config.fill_sectors),
-      store_(config.store_sectors),
+      fill_(config.fill_sectors, result.steps),
+      store_(config.store_sectors, result.steps),
       free_blocks_(static_cast<int>(config.blocks_per_sm)) {
   const std::int64_t warps = config.blocks_per_sm * config.warps_per_block;
   const std::int64_t each = (warps + config.schedulers - 1) / config.schedulers +
@@ -120,20 +120,12 @@ bool Sm::advance(Warp& warp) {
     return true;
   }
   while (warp.at < warp.end && (*warp.at & kHead)) {  // an access that nobody took
-    warp.at += 1 + (*warp.at >> 20 & 0xFF);
+    // The last record may be cut short.
+    warp.at += std::min<std::ptrdiff_t>(1 + (*warp.at >> 20 & 0xFF), warp.end - warp.at);
     ++result_.bad_words;
   }
-  if (warp.at >= warp.end) {
-    warp.at = warp.end;
-    return false;
-  }
+  if (warp.at >= warp.end) return false;
   const std::uint32_t number = *warp.at++;
-  if (number >= static_cast<std::uint64_t>(config_.block_count) ||
-      launch_.block_size[number] < 1) {
-    ++result_.bad_words;
-    warp.at = warp.end;
-    return false;
-  }
   warp.pc = launch_.block_first[number];
   warp.stop = warp.pc + launch_.block_size[number];
   return true;
@@ -264,6 +256,7 @@ Cycle Sm::next_event() const {
 }
 
 void Sm::step(Scheduler& scheduler, Cycle now) {
+  if (++result_.steps > config_.max_steps) throw TooManySteps{};
   if (scheduler.next_ready <= now) {
     scheduler.next_ready = kNever;
     for (std::uint64_t left = scheduler.waiting; left; left &= left - 1) {
@@ -289,7 +282,8 @@ void Sm::step(Scheduler& scheduler, Cycle now) {
   // Greedy, then youngest, then fair: the last warp again if it can, else of the block that came
   // last the warp that has waited longest.
   int chosen = -1;
-  std::int64_t chosen_turn = 0;
+  std::uint32_t chosen_age = 0;
+  Cycle chosen_issued = 0;
   Cycle unblock = kNever;
   for (std::uint64_t left = scheduler.candidates; left; left &= left - 1) {
     const int index = __builtin_ctzll(left);
@@ -306,11 +300,12 @@ void Sm::step(Scheduler& scheduler, Cycle now) {
       unblock = std::min(unblock, end);
       continue;
     }
-    const std::int64_t turn = warp.issued - static_cast<std::int64_t>(warp.block_age) * kBlockFirst;
-    if (chosen == -1 || index == scheduler.last ||
-        (chosen != scheduler.last && turn < chosen_turn)) {
+    const bool before = chosen >= 0 && (warp.block_age != chosen_age ? warp.block_age > chosen_age
+                                                                    : warp.issued < chosen_issued);
+    if (chosen == -1 || index == scheduler.last || (chosen != scheduler.last && before)) {
       chosen = index;
-      chosen_turn = turn;
+      chosen_age = warp.block_age;
+      chosen_issued = warp.issued;
     }
   }
   if (chosen >= 0) {
@@ -428,6 +423,8 @@ Cycle Sm::perform(Scheduler& scheduler, Warp& warp, const Insn& insn, Cycle now,
     case kAsyncCopy:
       return load_store(scheduler, warp, insn, now, read_done);
     case kCopyGroup:
+      if (warp.copies.size() >= 2 * kMostCopies)
+        warp.copies.erase(warp.copies.begin(), warp.copies.end() - kMostCopies);
       warp.copies.push_back(std::max(warp.copies.empty() ? 0 : warp.copies.back(), warp.copies_until));
       return warp.copies.back();
     default:
@@ -457,9 +454,10 @@ Cycle Sm::load_store(Scheduler& scheduler, Warp& warp, const Insn& insn, Cycle n
   const std::uint32_t* first = warp.at;
   const std::uint32_t index = static_cast<std::uint32_t>(warp.pc);
   bool any = false;
+  const std::uint32_t* behind = first;  // the last whole record ends here
   for (const std::uint32_t* word = first; word < warp.end && (*word & kHead) && (*word & 0xFFFFF) == index;) {
     const std::uint32_t kind = *word >> 28 & 7, pieces = *word >> 20 & 0xFF;
-    if (word + 1 + pieces > warp.end) {
+    if (pieces >= warp.end - word) {  // cut short: the trace ends here
       warp.at = warp.end;
       break;
     }
@@ -472,7 +470,7 @@ Cycle Sm::load_store(Scheduler& scheduler, Warp& warp, const Insn& insn, Cycle n
       lines += pieces - 1;
     }
     word += 1 + pieces;
-    warp.at = word;
+    warp.at = behind = word;
   }
   if (any) {
     service = std::max(service, passes);
@@ -489,7 +487,7 @@ Cycle Sm::load_store(Scheduler& scheduler, Warp& warp, const Insn& insn, Cycle n
   if (shared_only) return served + config_.shared_latency;
   Cycle done = served + config_.l1_latency;
   const bool through = config_.l1_loads && !insn.bypass_l1;
-  for (const std::uint32_t* word = first; word < warp.at;) {
+  for (const std::uint32_t* word = first; word < behind;) {
     const std::uint32_t kind = *word >> 28 & 7, pieces = *word >> 20 & 0xFF;
     const std::uint32_t* piece = word + (kind == kLocalAccess ? 1 : 2);
     const std::uint32_t* last = word + 1 + pieces;

@@ -21,9 +21,12 @@ struct Launch {
   const std::int32_t* block_first;
   const std::int32_t* block_size;
   const std::uint32_t* words;
-  const std::int64_t* starts;
+  const std::int64_t* starts;  // warps + 1 of them
   const std::uint8_t* complete;
 };
+
+// Thrown where a launch takes more than Config::max_steps.
+struct TooManySteps {};
 
 // Everything a warp waits for between two instructions, as times that rise.
 struct Waits {
@@ -49,7 +52,7 @@ struct Warp {
   Waits waits;
   Cycle board_free[kBoards] = {};
   bool board_long[kBoards] = {};
-  std::vector<Cycle> copies;  // completion of LDGSTS groups, by DEPBAR's scoreboard
+  std::vector<Cycle> copies;  // completion of the last LDGSTS groups, for DEPBAR's scoreboard
   Cycle copies_until = 0;
   Cycle stores_until = 0;
 };
