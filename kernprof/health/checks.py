@@ -18,6 +18,7 @@ from kernprof.errors import UnavailableError, UsageError
 _DRIVER = Path("/proc/driver/nvidia/version")
 _PARAMETERS = Path("/proc/driver/nvidia/params")
 _OTHER = "line-profiler"
+_REPORT = "report it; until then don't predict from files of people that you don't trust"
 
 
 class State(StrEnum):
@@ -59,6 +60,7 @@ def examine() -> list[Finding]:
         _libraries,
         _compiler,
         _cache,
+        walls,
         _protobuf,
         _programs,
         driver,
@@ -113,6 +115,42 @@ def _cache() -> Iterator[Finding]:
         yield Finding(check, State.OK, str(directory))
     else:
         yield Finding(check, State.CLASH, f"not used: {weak.reason}", weak.remedy)
+
+
+def walls() -> Iterator[Finding]:
+    """Look what stands between the machine code of other people's files and this machine."""
+    from kernprof.isolation import memory_limit
+    from kernprof.isolation.child import ChildError, probe
+    from kernprof.isolation.walls import standing
+
+    there = standing()
+    limit = f"memory {memory_limit() / 2**30:.1f} GiB, 10 minutes"
+    yield Finding("child process for others' machine code", State.OK, f"limits: {limit}")
+    rows = (
+        ("no files, no network (Landlock)", there.landlock, f"version {there.landlock}"),
+        ("few system calls (seccomp)", there.seccomp, "filters"),
+        ("guard pages around memory", there.guard_pages, "mprotect"),
+    )
+    for check, stands, told in rows:
+        if stands:
+            yield Finding(check, State.OK, told)
+        else:
+            yield Finding(
+                check,
+                State.OPTIONAL,
+                "not on this system: the simulator's own checks and the limits remain",
+                "use Linux 5.13 or newer to predict from files of people that you don't trust",
+            )
+    try:
+        reached = probe()
+    except ChildError as error:
+        yield Finding("walls, tried", State.CLASH, f"no child could be made ({error})", _REPORT)
+        return
+    if there.landlock and there.seccomp and reached:
+        told = f"a child could still {', '.join(reached)}"
+        yield Finding("walls, tried", State.CLASH, told, _REPORT)
+    elif not reached:
+        yield Finding("walls, tried", State.OK, "a child could not read, write, connect or start")
 
 
 def _protobuf() -> Iterator[Finding]:

@@ -10,6 +10,7 @@ import gc
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -27,6 +28,7 @@ _MAX_ANSWER_BYTES = 1 << 30
 _CHUNK_BYTES = 1 << 20
 _GRACE_S = 2.0
 _DONE, _RAISED = 0, 1
+_PROBE = Limits(memory_bytes=1 << 28, wall_s=60, cpu_s=20)
 
 
 class Ending(StrEnum):
@@ -105,6 +107,36 @@ def call(
         os.close(reading)
         status = _reap(process)
     return _answer(answer, status)
+
+
+def probe() -> list[str]:
+    """Try in a child what it must not be able to do; returns what it could.
+
+    Raises
+    ------
+    ChildError
+        There was no answer.
+    """
+    here = os.getcwd()
+
+    def work() -> object:
+        attempts: dict[str, Callable[[], object]] = {
+            "read a file": lambda: os.open("/etc/passwd", os.O_RDONLY),
+            "list a folder": lambda: os.listdir(here),
+            "write a file": lambda: os.open(here, os.O_RDWR | os.O_TMPFILE),
+            "connect": lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM),
+            "start a process": os.fork,
+        }
+        reached = []
+        for what, attempt in attempts.items():
+            with suppress(OSError):
+                if attempt() == 0 and what == "start a process":
+                    os._exit(0)
+                reached.append(what)
+        return reached
+
+    found = call(work, limits=_PROBE)
+    return [str(what) for what in found] if isinstance(found, list) else []
 
 
 def _serve(

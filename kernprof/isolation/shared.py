@@ -104,7 +104,7 @@ def open_region(region: Region) -> np.ndarray:
 
     Raises
     ------
-    OSError
+    MemoryError
         There is no address space left.
     """
     end = -(-(region.start_bytes + region.size_bytes) // _PAGE) * _PAGE
@@ -123,12 +123,12 @@ def open_region(region: Region) -> np.ndarray:
     private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
     walls = libc.mmap(None, whole + 2 * _WALL_BYTES, 0, private, -1, 0)
     if walls == failed:
-        raise OSError(ctypes.get_errno(), "no address space for an array")
+        raise MemoryError("no address space for an array")
     access = mmap.PROT_READ | (mmap.PROT_WRITE if region.writable else 0)
     shared = mmap.MAP_SHARED | _FIXED
     inside = libc.mmap(walls + _WALL_BYTES, whole, access, shared, region.handle, 0)
     if inside == failed:
-        raise OSError(ctypes.get_errno(), "an array can't be mapped")
+        raise MemoryError("an array can't be mapped")
     content = (ctypes.c_uint8 * region.size_bytes).from_address(inside + region.start_bytes)
     array = np.frombuffer(memoryview(content).cast("B"), region.dtype).reshape(region.shape)
     array.flags.writeable = region.writable

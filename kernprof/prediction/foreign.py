@@ -28,7 +28,7 @@ from kernprof.isolation import Limits
 from kernprof.isolation.child import ChildError, Ending, call
 from kernprof.isolation.packing import rebuild
 from kernprof.isolation.shared import Region, open_region, region_of, shared_zeros
-from kernprof.sim.engine import code_version, object_key
+from kernprof.sim.engine import object_key, prepare
 from kernprof.sim.execute import Execution
 from kernprof.sim.faults import LaunchFaultError, StateDamagedError
 from kernprof.sim.layout import FaultKind
@@ -143,7 +143,7 @@ def load_all() -> None:
 
     for name in ("checking", "counters", "flow", "memory", "schedule", "stack", "translate"):
         import_module(f"kernprof.sim.{name}")
-    code_version()
+    prepare()
     from kernprof.timing.machine import names
     from kernprof.timing.native import core
     from kernprof.timing.opcodes import known_opcodes

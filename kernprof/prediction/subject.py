@@ -239,11 +239,13 @@ def from_profile(profile: KernelProfile, *, memory_limit_bytes: int | None = Non
     symbol = profile.mangled or ""
     if symbol not in program.kernels:
         symbol = choose(program, profile.kernel)
+    device, ignored = _device(profile.gpu)
     return Subject(
         program=program,
         symbol=symbol,
         gpu=profile.gpu,
-        device=_device(profile.gpu),
+        device=device,
+        notice=f"{profile.origin}: {ignored}" if ignored else "",
         clock_mhz=_clock_mhz(profile),
         grid=tuple(profile.grid),
         block=tuple(profile.block),
@@ -253,7 +255,8 @@ def from_profile(profile: KernelProfile, *, memory_limit_bytes: int | None = Non
     )
 
 
-def _device(gpu: Gpu) -> Device | None:
+def _device(gpu: Gpu) -> tuple[Device | None, str]:
+    """Return the GPU that a report tells, and why its attributes were left aside, if they were."""
     from kernprof.devices import find, from_attributes
     from kernprof.errors import UnknownNameError
 
@@ -262,20 +265,23 @@ def _device(gpu: Gpu) -> Device | None:
     except UnknownNameError:
         named = None
     if not gpu.attributes:
-        return named
+        return named, ""
     try:
         told = from_attributes(gpu.attributes)
-    except (ReportError, UnknownNameError):
-        return named
+    except UnknownNameError:
+        return named, ""
+    except ReportError as error:
+        instead = f"the numbers of {named.name} are taken" if named else "time is not predicted"
+        return named, f"{error}; {instead}"
     if named is None or (named.arch.name, named.sm_count) != (told.arch.name, told.sm_count):
-        return told
+        return told, ""
     # Clocks, bandwidth and the like that a report leaves out are those of the board it names.
     missing = {
         field.name: getattr(named, field.name)
         for field in fields(told)
         if getattr(told, field.name) is None
     }
-    return replace(told, **missing)
+    return replace(told, **missing), ""
 
 
 def _clock_mhz(profile: KernelProfile) -> float | None:

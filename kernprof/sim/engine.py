@@ -75,6 +75,16 @@ def code_version() -> str:
     return digest.hexdigest()
 
 
+@lru_cache(maxsize=1)
+def prepare() -> None:
+    """Set LLVM up, so that a forked process need not do it: linking an empty module does it all."""
+    from llvmlite import binding as llvm
+
+    code_version()
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine(_OPTIMISATION))
+    engine.finalize_object()
+
+
 def executes(arch: str) -> bool:
     """Whether machine code of an architecture ("sm_80") can be executed at all."""
     return int(arch.removeprefix("sm_")) >= 50

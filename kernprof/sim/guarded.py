@@ -41,6 +41,11 @@ class Arena:
     ----------
     sizes
         Bytes of each region.
+
+    Raises
+    ------
+    MemoryError
+        There is not so much, or a limit forbids it.
     """
 
     def __init__(self, sizes: Sequence[int]) -> None:
@@ -51,7 +56,10 @@ class Arena:
             starts.append(at + (room - size) // ALIGNMENT * ALIGNMENT)
             at += room
         at += _WALL_BYTES
-        self._map = mmap.mmap(-1, at, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        try:
+            self._map = mmap.mmap(-1, at, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        except OSError as error:
+            raise MemoryError(f"{at:,} bytes: {error.strerror}") from None
         whole = np.frombuffer(self._map, np.uint8)
         self._slack = []
         self.regions: tuple[np.ndarray, ...] = tuple(

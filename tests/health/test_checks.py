@@ -41,6 +41,24 @@ def test_a_driver_is_told_by_its_version(tmp_path: Path, monkeypatch: pytest.Mon
     assert "550.54.15" in found("NVIDIA driver").found
 
 
+def test_the_walls_that_stand_are_told_and_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    from kernprof.isolation import child
+    from kernprof.isolation import walls as there
+
+    assert "10 minutes" in found("child process").found
+    if there.standing().landlock and there.standing().seccomp:
+        assert found("no files").state is State.OK
+        assert found("walls, tried").state is State.OK
+        monkeypatch.setattr(child, "raise_walls", lambda *_, **__: None)
+        tried = found("walls, tried")
+        assert tried.state is State.CLASH
+        assert "read a file" in tried.found
+    monkeypatch.setattr(there, "_landlock_abi", lambda: 0)
+    without = found("no files")
+    assert without.state is State.OPTIONAL
+    assert "Linux 5.13" in (without.remedy or "")
+
+
 def test_the_command_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--format", "json"]) == 0
     document = json.loads(capsys.readouterr().out)
