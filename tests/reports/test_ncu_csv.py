@@ -203,11 +203,28 @@ def test_rows_of_a_sorted_table_find_their_launch(read) -> None:
     assert [len(profile.metrics) for profile in report.profiles] == [2, 2]
 
 
-def test_two_values_for_one_metric_are_refused(read) -> None:
-    rows = [build.detail(DURATION, "ns", "700"), build.detail(DURATION, "ns", "701")]
+def test_a_launch_that_comes_twice_is_refused(read) -> None:
+    rows = [
+        build.detail(metric, unit, value)
+        for duration in ("700", "701")
+        for metric, unit, value in ((DURATION, "ns", duration), (OCCUPANCY, "%", "50.00"))
+    ]
     with pytest.raises(DamagedReportError, match="two launches under one ID") as caught:
         read(build.details(rows))
-    assert caught.value.where == "line 3"
+    assert caught.value.where == "line 2"
+
+
+def test_of_two_values_the_later_one_counts_and_a_note_tells(read) -> None:
+    rows = [
+        build.detail(DURATION, "ns", "700"),
+        build.detail(OCCUPANCY, "%", "50.00"),
+        build.detail(DURATION, "ns", "701"),
+    ]
+    (profile,) = read(build.details(rows)).profiles
+    assert profile.duration_ns == 701
+    assert profile.notes == (
+        f"the report holds {DURATION} twice, 700 and 701; the later one counts",
+    )
 
 
 def test_the_same_value_in_two_sections_is_one(read) -> None:

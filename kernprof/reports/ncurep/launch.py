@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 from kernprof.errors import DamagedReportError, LimitExceededError
@@ -24,6 +23,7 @@ from kernprof.reports.names import demangle, function_name
 from kernprof.reports.ncurep import details
 from kernprof.reports.ncurep.frame import parse
 from kernprof.reports.ncurep.values import Names, instances, integer, plain_values, scalar
+from kernprof.reports.repeats import Repeats
 from kernprof.reports.text import clean, decode
 
 PROVENANCE = "kernprof__provenance"
@@ -41,9 +41,6 @@ _FIRST_IN_BLOCKS = (2020, 3)
 """First release that stores the grid in blocks."""
 
 _RELEASE = re.compile(r"(\d{4})\.(\d+)")
-
-_MOST_NOTES = 10
-_NOTE_CHARS = 200
 
 _ATTRIBUTE = "device__attribute_"
 _LARGEST_EXTENT = 2**32 - 1
@@ -164,17 +161,14 @@ def _one_by_one(
 ) -> _Metrics:
     """Decode metrics in the order of the file and add them to those already known.
 
-    The profiler repeats some metrics: its own settings always with the same value, a duration that
-    two sections collect in different passes with two values. The later one counts: in public
-    reports of Nsight Compute 2025.1 it is the one that the report's rates per second were made
-    with (``gpc__cycles_elapsed.avg`` over ``gpc__cycles_elapsed.avg.per_second``).
+    What comes twice follows ``kernprof.reports.repeats``: the later value counts.
     """
     limits = context.limits
     names = context.names.by_index
     known = len(names)
     tables: dict[str, Instances] = {}
     unset: dict[str, None] = {}
-    replaced: dict[str, MetricValue] = {}
+    repeats = Repeats()
     for raw in raws:
         value: MetricValue | None
         plain = integer(raw) if len(raw) > 3 else None
@@ -191,32 +185,15 @@ def _one_by_one(
             )
         name = names[index]
         if value is not None:
-            earlier = values.get(name, value)
-            if earlier != value and not (earlier != earlier and value != value):
-                replaced[name] = earlier
+            if name in values:
+                repeats.add(name, values[name], value)
             values[name] = value
         if metric is not None and metric.MetricValueList:
             tables[name] = instances(metric, where, limits)
         elif value is None:
             unset[name] = None
     missing = tuple(name for name in unset if name not in values and name not in tables)
-    return _Metrics(values, tables, missing, _repeats(replaced, values))
-
-
-def _repeats(
-    replaced: Mapping[str, MetricValue], values: Mapping[str, MetricValue]
-) -> tuple[str, ...]:
-    """Say which metrics stand in the report with two values."""
-    notes = [
-        clean(
-            f"the report holds {name} twice, {earlier} and {values[name]}; the later one counts",
-            _NOTE_CHARS,
-        )
-        for name, earlier in islice(replaced.items(), _MOST_NOTES)
-    ]
-    if len(replaced) > _MOST_NOTES:
-        notes.append(f"so it holds {len(replaced) - _MOST_NOTES} more metrics")
-    return tuple(notes)
+    return _Metrics(values, tables, missing, repeats.notes())
 
 
 def _gpu(metrics: Mapping[str, MetricValue]) -> Gpu:

@@ -21,6 +21,7 @@ from kernprof.reports import names
 from kernprof.reports.base import Limits
 from kernprof.reports.nvprof.tables import Kind, Row
 from kernprof.reports.nvprof.values import metric_value
+from kernprof.reports.repeats import Repeats
 from kernprof.reports.text import clean
 
 _DEVICE_INDEX = re.compile(r" \(\d+\)$")
@@ -43,6 +44,8 @@ class _Kernel:
     instances: dict[str, InstanceTable] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     overflown: list[str] = field(default_factory=list)
+    printed: set[str] = field(default_factory=set)
+    repeats: Repeats = field(default_factory=Repeats)
 
 
 class CounterTable:
@@ -108,7 +111,7 @@ class CounterTable:
         Raises
         ------
         DamagedReportError
-            A kernel without any value.
+            A kernel without any value, or with two of each.
         """
         for index, kernel in enumerate(self._kernels.values()):
             if not kernel.metrics:
@@ -119,8 +122,14 @@ class CounterTable:
             name = names.parse(kernel.name, limits.name_chars)
             if not name.kernel:
                 raise DamagedReportError("a kernel without a name", where=f"line {kernel.line}")
+            if kernel.repeats.all_of(kernel.printed):
+                raise DamagedReportError(
+                    f"every metric of kernel {name.kernel!r} stands twice, with other values: two "
+                    "tables joined without their headers?",
+                    where=f"line {kernel.line}",
+                )
             device = clean(_DEVICE_INDEX.sub("", kernel.device.strip()), limits.name_chars)
-            notes = list(dict.fromkeys(kernel.notes))
+            notes = [*dict.fromkeys(kernel.notes), *kernel.repeats.notes()]
             if kernel.overflown:
                 notes.append(f"overflown or not measured: {', '.join(kernel.overflown)}")
             yield KernelProfile(
@@ -157,11 +166,9 @@ def _add_metric(kernel: _Kernel, row: Row, metric: str) -> None:
         return
     if low is not None and high is not None:
         _check_order(row, metric, low, high, value)
-    before = kernel.metrics.get(metric)
-    if before is not None and before != value:
-        raise DamagedReportError(
-            f"{metric} of one kernel is {before} and {value}", where=f"line {row.line}"
-        )
+    if metric in kernel.metrics:
+        kernel.repeats.add(metric, kernel.metrics[metric], value)
+    kernel.printed.add(metric)
     _store(kernel, metric, value, low, high)
 
 
