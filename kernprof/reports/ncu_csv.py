@@ -8,7 +8,7 @@ kept.
 
 from __future__ import annotations
 
-from collections import Counter
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -20,14 +20,16 @@ from kernprof.errors import (
 from kernprof.profile import Report
 from kernprof.reports.base import Candidate, Limits
 from kernprof.reports.lines import VALUE_CELLS, Line, head_lines
+from kernprof.reports.losses import Held, gaps, unfinished, unlike
 from kernprof.reports.ncu_csv_launch import LaunchBuilder, finish, number, rule, to_base
-from kernprof.reports.ncu_csv_survey import Survey, log_notices, no_table, take_survey, unit_row
+from kernprof.reports.ncu_csv_survey import log_notices, no_table, take_survey, unit_row
 from kernprof.reports.ncu_csv_table import Header, Page, Row, find_header, scan
 from kernprof.reports.ncu_labels import Naming, name_of
 from kernprof.reports.ncu_units import Unit, parse_unit
 from kernprof.reports.numbers import NumberFormat
 
 _IDENTITY = ("Process ID", "ID", "Kernel Name", "Context", "Stream", "Block Size", "Grid Size")
+_ID = re.compile(r"[0-9]{1,9}")
 
 
 class NcuCsvReader:
@@ -81,7 +83,8 @@ class NcuCsvReader:
             notices=(
                 *log_notices(survey, profiles),
                 *notices.listed(number_format),
-                *_uneven(launches, survey),
+                *_losses(launches),
+                *unfinished(candidate),
             ),
             session={"profiler": "ncu"},
         )
@@ -119,12 +122,13 @@ def _launches(
     header: Header | None = None
     columns: list[tuple[int, Naming, Unit]] | None = None
     open_launches: dict[tuple[str, ...], LaunchBuilder] = {}
-    count = values = 0
+    count = values = tables = 0
     for item in scan(candidate, limits):
         if isinstance(item, Header):
             yield from open_launches.values()
             open_launches = {}
             header, columns = item, None
+            tables += 1
             continue
         if isinstance(item, Line) or header is None:
             continue
@@ -144,6 +148,7 @@ def _launches(
                     f"more than {limits.launches} launches", where=f"line {item.line}"
                 )
             builder = open_launches[key] = _builder(header, item, number_format)
+            builder.table = tables
         elif header.page is Page.RAW:
             raise DamagedReportError(
                 f"two rows for the launch with ID {item.get(header, 'ID')!r}",
@@ -180,6 +185,8 @@ def _builder(header: Header, row: Row, number_format: NumberFormat) -> LaunchBui
         block=row.get(header, "Block Size"),
         device=row.get(header, "Device"),
         capability=row.get(header, "CC"),
+        process=row.get(header, "Process ID"),
+        number=row.get(header, "ID"),
     )
     if header.page is Page.SUMMARY:
         text = row.get(header, "Invocations")
@@ -267,15 +274,35 @@ def _add_rule(
     )
 
 
-def _uneven(launches: list[LaunchBuilder], survey: Survey) -> list[str]:
-    """Notice a last launch with fewer metrics than all others: the file may be cut there."""
-    if survey.pages != [Page.DETAILS] or len(launches) < 2:
-        return []
-    sizes = Counter(len(builder.printed) + len(builder.absent) for builder in launches[:-1])
-    last = len(launches[-1].printed) + len(launches[-1].absent)
-    usual = sizes.most_common(1)[0][0]
-    if last < usual and len(sizes) == 1:
-        return [
-            f"the last launch has {last} metrics where every other has {usual}: is the file cut?"
-        ]
-    return []
+def _losses(launches: list[LaunchBuilder]) -> list[str]:
+    """Notice IDs that are missing, and launches with fewer metrics than the others."""
+    return [
+        *_id_gaps(launches),
+        *unlike(
+            [
+                Held(
+                    f"launch {index}",
+                    builder.table,
+                    (builder.metrics.keys() | set(builder.absent)) - builder.unknown.keys(),
+                )
+                for index, builder in enumerate(launches)
+            ]
+        ),
+    ]
+
+
+def _id_gaps(launches: list[LaunchBuilder]) -> list[str]:
+    """Notice missing IDs: they count the launches of a process, or those of the whole run."""
+    by_process: dict[tuple[int, str], set[int]] = {}
+    by_table: dict[int, set[int]] = {}
+    for builder in launches:
+        if not _ID.fullmatch(builder.number):
+            return []
+        number = int(builder.number)
+        by_process.setdefault((builder.table, builder.process), set()).add(number)
+        by_table.setdefault(builder.table, set()).add(number)
+    found = [
+        [notice for numbers in groups for notice in gaps(numbers, "launches")]
+        for groups in (by_process.values(), by_table.values())
+    ]
+    return min(found, key=len)

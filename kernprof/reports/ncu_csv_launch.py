@@ -53,6 +53,9 @@ class LaunchBuilder:
     block: str
     device: str
     capability: str
+    process: str = ""
+    number: str = ""
+    table: int = 0
     invocations: int = 1
     metrics: dict[str, MetricValue] = field(default_factory=dict)
     printed: dict[str, tuple[str, str]] = field(default_factory=dict)

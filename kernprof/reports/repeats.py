@@ -1,8 +1,8 @@
 """A metric that stands in one launch more than once: one rule for every reader.
 
-Profilers repeat metrics: their own settings always with the same value, a duration that two sections
-collect in different passes with two values. The same value is one value. Of two values the later one
-counts, and a note tells both: in public reports of Nsight Compute 2025.1 the later one is that with
+Profilers repeat metrics: their own settings always with the same value, a duration that two
+sections collect in different passes with two values. The same value is one. Of two values the later
+one counts, and a note tells both: in public reports of Nsight Compute 2025.1 it is the one with
 which the report's own rates per second were made (``gpc__cycles_elapsed.avg`` over
 ``gpc__cycles_elapsed.avg.per_second``).
 

@@ -464,7 +464,7 @@ def broken() -> dict[str, tuple[str, type[ReportError], str]]:
         ),
         "launch twice": (table + lines[2], DamagedReportError, "two rows"),
         "title twice": (
-            table.replace(f'"{OCCUPANCY}"', f'"{DURATION}"'),
+            table.replace('"Device"', '"CC"'),
             DamagedReportError,
             "two columns are titled",
         ),
@@ -547,7 +547,8 @@ def test_a_last_launch_with_fewer_metrics_is_noticed(read) -> None:
     ]
     assert read(build.details(rows)).notices == ()
     (notice,) = read(build.details(rows[:-1])).notices
-    assert "last launch has 1 metrics where every other has 2" in notice
+    assert "1 metric(s) are missing in 1 of 3 launches" in notice
+    assert "launch 2: c__d.sum" in notice
 
 
 @pytest.mark.parametrize(

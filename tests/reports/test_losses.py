@@ -1,0 +1,107 @@
+"""Readers tell what a report's own counts show to be missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import csv_builder as build
+import pytest
+
+from kernprof.profile import Report
+from kernprof.reports import load
+from kernprof.reports.losses import Held, gaps, listed, unlike
+
+DURATION = "gpu__time_duration.sum"
+
+
+@pytest.fixture
+def read(tmp_path: Path):
+    def reader(content: str | bytes) -> Report:
+        path = tmp_path / "report"
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return load(path)
+
+    return reader
+
+
+def raw_table(numbers: list[int], process: int = 1) -> str:
+    units = {DURATION: "ns", "dram__bytes_read.sum": "byte"}
+    return build.raw(
+        units, [(build.keys(number, process=process), ("700", "512")) for number in numbers]
+    )
+
+
+@pytest.mark.parametrize(
+    ("numbers", "told"),
+    [
+        ([], None),
+        ([0, 1, 2], None),
+        ([2, 0, 1], None),
+        ([0, 2], "1 of them are missing (1)"),
+        ([3, 4, 9], "7 of them are missing (0-2, 5-8)"),
+        ([1, 3, 5, 7], "4 of them are missing (0, 2, 4)"),
+    ],
+)
+def test_gaps(numbers: list[int], told: str | None) -> None:
+    found = gaps(numbers, "launches")
+    assert len(found) == (told is not None)
+    assert told is None or told in found[0]
+
+
+def test_launches_unlike_the_others_of_their_group() -> None:
+    sound = [Held(f"launch {index}", "a", {"x", "y"}) for index in range(3)]
+    alone = Held("launch 3", "b", {"x"})
+    assert unlike([*sound, alone]) == []
+    (notice,) = unlike([*sound, Held("launch 3", "a", {"x", "z"})])
+    assert "1 metric(s) are missing in 1 of 4 launches" in notice
+    assert "launch 3: y" in notice
+    (notice,) = unlike([Held("launch 0", "a", {"x"}), Held("launch 1", "a", {"x", "y"})])
+    assert "launch 0: y" in notice
+
+
+def test_a_list_of_names_ends_somewhere() -> None:
+    assert listed("abc") == "a, b, c"
+    assert listed("abcdef") == "a, b, c and 3 more"
+
+
+def test_missing_ids_of_an_export_are_told(read) -> None:
+    assert read(raw_table([0, 1, 2])).notices == ()
+    (notice,) = read(raw_table([0, 2])).notices
+    assert "IDs of the launches go up to 2, but 1 of them are missing (1)" in notice
+
+
+@pytest.mark.parametrize("second", [[0, 1], [2, 3]])
+def test_ids_count_in_a_process_or_in_the_run(read, second: list[int]) -> None:
+    rows = [
+        build.detail(DURATION, "ns", "7", launch=number, process=process)
+        for process, numbers in ((1, [0, 1]), (2, second))
+        for number in numbers
+    ]
+    assert read(build.details(rows)).notices == ()
+
+
+def test_a_damaged_row_is_told(read) -> None:
+    table = raw_table([0, 1, 2])
+    at = table.index('"2","1","app"')
+    found = read(table[:at] + "#" + table[at + 1 :])
+    assert len(found.profiles) == 2
+    assert any("1 line(s) below the header look like damaged rows" in n for n in found.notices)
+    assert read(table.replace('"1","1"', 'step 7, loss 0.5\n"1","1"')).notices == ()
+
+
+@pytest.mark.parametrize("encode", [str.encode, lambda text: text.encode("utf-16")])
+def test_a_last_line_without_a_break_is_told(read, encode) -> None:
+    assert read(encode(raw_table([0]))).notices == ()
+    (notice,) = read(encode(raw_table([0])[:-1])).notices
+    assert "no line break" in notice
+
+
+def test_a_column_twice_follows_the_rule_of_repeats(read) -> None:
+    units = (DURATION, "dram__bytes_read.sum", DURATION)
+    for later, duration, notes in (("700", 700, 0), ("701", 701, 1)):
+        text = build.quoted((*build.KEYS, *units))
+        text += build.quoted((*("" for _ in build.KEYS), "ns", "byte", "ns"))
+        text += build.quoted((*build.keys(), "700", "512", later))
+        (profile,) = read(text).profiles
+        assert profile.duration_ns == duration
+        assert len(profile.notes) == notes
