@@ -102,6 +102,8 @@ class Notices:
         found = []
         if number_format.decimal == ",":
             found.append("numbers are read with a decimal comma, as the file writes them")
+        if number_format.lakhs:
+            found.append("long numbers are read in groups of lakhs, as the file writes them")
         if self.scaled:
             found.append(
                 f"values are printed in scaled units ({', '.join(self.scaled)}), which keep few "

@@ -361,6 +361,12 @@ def test_a_german_export(read) -> None:
     assert any("decimal comma" in notice for notice in report.notices)
 
 
+def test_an_indian_export(read) -> None:
+    report = read(raw_table(1).replace("2,560,000", "25,60,000"))
+    assert report.profiles[0].metrics["dram__bytes_read.sum"] == 2_560_000
+    assert any("lakhs" in notice for notice in report.notices)
+
+
 def test_a_table_that_does_not_tell_its_locale_is_refused(read) -> None:
     with pytest.raises(ReportError, match=r"can be 117344 or 117\.344"):
         read(build.details([build.detail("x__y.avg", "ns", "117.344")]))
@@ -474,7 +480,7 @@ def broken() -> dict[str, tuple[str, type[ReportError], str]]:
             DamagedReportError,
             "launch__grid_size is 17",
         ),
-        "bad number": (table.replace("2,560,000", "2,56,000"), DamagedReportError, "not a number"),
+        "bad number": (table.replace("2,560,000", "2,5600,00"), DamagedReportError, "not a number"),
         "word for a number": (table.replace("61.30", "many"), DamagedReportError, "no number"),
         "no ID": (
             build.quoted(("Kernel Name", *build.METRIC)),
