@@ -30,7 +30,7 @@ _CELL = re.compile(r"\S+(?: \S+)*")
 _DEVICE = re.compile(r'Device "(?P<name>.*)"')
 _KERNEL = re.compile(r"Kernel: (?P<name>.+)")
 _TYPE = re.compile(r"(?P<type>[A-Z][\w ().]*?):\s+(?=[0-9])")
-_UNIT = re.compile(r"|%|ns|us|ms|s|[KMGT]?B(/s)?")
+_UNIT = re.compile(r"|%|ns|us|µs|ms|s|[KMGT]?B(/s)?")
 _REMARKS = ("Warning", "Error", "Some kernel(s)", "Replaying")
 _FOOTERS = ("Regs:", "SSMem:", "DSMem:", "SrcMemType:", "DstMemType:")
 
@@ -140,6 +140,9 @@ def _kind(titles: tuple[str, ...]) -> Kind | None:
         return Kind.EVENTS
     if {"Time(%)", "Time", "Calls", "Avg", "Min", "Max", "Name"} <= found:
         return Kind.SUMMARY
+    if {"Name", "Start Time", "Duration", "Grid Size", "Block Size"} <= found:
+        # The Visual Profiler's export of its timeline.
+        return Kind.TRACE
     if {"Start", "Duration", "Name"} <= found:
         return Kind.TRACE if found & {"Grid Size", "Grid X"} else Kind.OTHER
     if {"Device", "Context", "Stream", "Kernel"} <= found and "Metric Name" not in found:
