@@ -105,3 +105,45 @@ def test_a_column_twice_follows_the_rule_of_repeats(read) -> None:
         (profile,) = read(text).profiles
         assert profile.duration_ns == duration
         assert len(profile.notes) == notes
+
+
+METRICS = [
+    ("2", "inst_executed", "Instructions Executed", "1000", "3000", "2000"),
+    ("2", "achieved_occupancy", "Achieved Occupancy", "0.500000", "0.700000", "0.600000"),
+]
+
+
+def nvprof_csv() -> str:
+    rows = [("P100 (0)", kernel, *row) for kernel in ("a", "b", "c") for row in METRICS]
+    return build.nvprof_metrics_csv(rows)
+
+
+def test_a_kernel_with_fewer_counters_is_told(read) -> None:
+    assert read(nvprof_csv()).notices == ()
+    (notice,) = read(nvprof_csv()[: nvprof_csv().rindex('"P100')]).notices
+    assert "1 metric(s) are missing in 1 of 3 launches" in notice
+    assert "kernel c: achieved_occupancy" in notice
+
+
+def test_rows_outside_of_a_table_are_told(read) -> None:
+    text = nvprof_csv()
+    at = text.index('"P100 (0)","b"')
+    (lost,) = [n for n in read(text[:at] + "\n" + text[at + 11 :]).notices if "look like rows" in n]
+    assert "4 line(s) outside of the tables" in lost
+    assert read(text + "\nloss 0.5, step 7\ndone\n").notices == ()
+
+
+def test_a_section_whose_table_has_no_header_is_told(read) -> None:
+    events = build.nvprof_metrics_text(
+        {"k": [("2", "active_cycles", "1", "3", "2", "4")]}, heading="Event"
+    )
+    metrics = build.nvprof_metrics_text({"k": METRICS})
+    assert read(events + metrics).notices == ()
+    damaged = events.replace("Event Name", "Event NaMe") + metrics
+    assert any("1 result section(s) hold no table" in n for n in read(damaged).notices)
+
+
+def test_a_summary_that_adds_up_needs_no_line_break(read) -> None:
+    text = build.SUMMARY_TEXT[:-1] + "()"
+    assert not any("line break" in notice for notice in read(text).notices)
+    assert any("line break" in notice for notice in read(build.TRACE_CSV[:-1]).notices)

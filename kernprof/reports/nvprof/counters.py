@@ -19,6 +19,7 @@ from kernprof.profile import (
 )
 from kernprof.reports import names
 from kernprof.reports.base import Limits
+from kernprof.reports.losses import Held, unlike
 from kernprof.reports.nvprof.tables import Kind, Row
 from kernprof.reports.nvprof.values import metric_value
 from kernprof.reports.repeats import Repeats
@@ -101,6 +102,7 @@ class CounterTable:
             )
         instanced = _INSTANCED.fullmatch(metric)
         if instanced is not None:
+            kernel.printed.add(instanced["name"])
             _add_instances(kernel, row, instanced["name"], int(instanced["count"]))
         else:
             _add_metric(kernel, row, clean(metric, limits.name_chars))
@@ -122,7 +124,7 @@ class CounterTable:
             name = names.parse(kernel.name, limits.name_chars)
             if not name.kernel:
                 raise DamagedReportError("a kernel without a name", where=f"line {kernel.line}")
-            if kernel.repeats.all_of(kernel.printed):
+            if kernel.repeats.all_of(kernel.printed - set(kernel.overflown)):
                 raise DamagedReportError(
                     f"every metric of kernel {name.kernel!r} stands twice, with other values: two "
                     "tables joined without their headers?",
@@ -147,6 +149,15 @@ class CounterTable:
                 notes=tuple(notes),
             )
 
+    def losses(self) -> list[str]:
+        """Tell kernels that lack metrics which the others of their run and GPU have."""
+        return unlike(
+            [
+                Held(f"kernel {clean(name, 60)}", (run, device), kernel.printed)
+                for (run, device, name), kernel in self._kernels.items()
+            ]
+        )
+
 
 def _invocations(row: Row) -> int:
     text = row.get("Invocations")
@@ -161,6 +172,7 @@ def _add_metric(kernel: _Kernel, row: Row, metric: str) -> None:
     low, high, value = (
         metric_value(metric, row.get(title), row.line) for title in ("Min", "Max", "Avg")
     )
+    kernel.printed.add(metric)
     if value is None:
         kernel.overflown.append(metric)
         return
@@ -168,7 +180,6 @@ def _add_metric(kernel: _Kernel, row: Row, metric: str) -> None:
         _check_order(row, metric, low, high, value)
     if metric in kernel.metrics:
         kernel.repeats.add(metric, kernel.metrics[metric], value)
-    kernel.printed.add(metric)
     _store(kernel, metric, value, low, high)
 
 

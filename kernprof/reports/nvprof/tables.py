@@ -69,6 +69,13 @@ class Header:
 
 
 @dataclass(frozen=True, slots=True)
+class Stray:
+    """A line outside of any table that has the look of a row."""
+
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """One row.
 
@@ -152,8 +159,10 @@ def _kind(titles: tuple[str, ...]) -> Kind | None:
     return None
 
 
-def scan(candidate: Candidate) -> Iterator[Heading | Header | Row]:
+def scan(candidate: Candidate) -> Iterator[Heading | Header | Row | Stray]:
     """Yield headings, headers and rows in file order; other lines are the program's own output.
+
+    Those of them that look like rows of the last table are yielded as strays.
 
     Raises
     ------
@@ -162,6 +171,7 @@ def scan(candidate: Candidate) -> Iterator[Heading | Header | Row]:
     """
     lines = read_lines(candidate)
     table: _Table | None = None
+    last: Header | None = None
     after_blank = False
     for line in lines:
         shown = line.text.strip()
@@ -174,10 +184,11 @@ def scan(candidate: Candidate) -> Iterator[Heading | Header | Row]:
             continue
         header = find_header(line.text, line.number) if shown else None
         if header is not None:
-            table, after_blank = _Table(header), False
+            table, last, after_blank = _Table(header), header, False
             yield header
         elif table is None:
-            continue
+            if last is not None and _looks_like_row(shown, last):
+                yield Stray(line.number)
         elif not shown:
             after_blank = True
         elif shown.startswith(_FOOTERS):
@@ -190,10 +201,19 @@ def scan(candidate: Candidate) -> Iterator[Heading | Header | Row]:
                     raise
                 # A blank line ends a table; what follows is the program's own output.
                 table = None
+                if last is not None and _looks_like_row(shown, last):
+                    yield Stray(line.number)
                 continue
             after_blank = False
             if row is not None:
                 yield row
+
+
+def _looks_like_row(shown: str, header: Header) -> bool:
+    """Tell a line with the cells of half a row, two of which hold numbers."""
+    cells = shown.split(",") if header.is_csv else _GAP.split(shown)
+    numbers = sum(any(character.isdecimal() for character in cell) for cell in cells)
+    return 2 * len(cells) >= len(header.titles) and numbers >= 2
 
 
 class _Table:
