@@ -147,3 +147,65 @@ def test_a_summary_that_adds_up_needs_no_line_break(read) -> None:
     text = build.SUMMARY_TEXT[:-1] + "()"
     assert not any("line break" in notice for notice in read(text).notices)
     assert any("line break" in notice for notice in read(build.TRACE_CSV[:-1]).notices)
+
+
+@pytest.fixture
+def export(tmp_path: Path):
+    def write(*extra: str) -> tuple[str, ...]:
+        path = tmp_path / "export"
+        build.database(path, extra=extra)
+        return load(path).notices
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        (
+            "DELETE FROM CUPTI_ACTIVITY_KIND_CONCURRENT_KERNEL",
+            "1 row(s) were written and are not in the file any more (CUPTI_ACTIVITY_KIND_CONC",
+        ),
+        (
+            "DELETE FROM CUPTI_ACTIVITY_KIND_PC_SAMPLING WHERE _id_ < 3",
+            "2 row(s) were written and are not in the file any more (CUPTI_ACTIVITY_KIND_PC_SAM",
+        ),
+        (
+            "INSERT INTO sqlite_sequence VALUES('CUPTI_ACTIVITY_KIND_CDP_KERNEL', 4)",
+            "4 row(s) were written",
+        ),
+        (
+            "UPDATE CUPTI_ACTIVITY_KIND_METRIC SET correlationId = 5 WHERE _id_ = 1",
+            "METRIC has values of 1 launch(es)",
+        ),
+        (
+            "UPDATE CUPTI_ACTIVITY_KIND_KERNEL SET deviceId = 3",
+            "1 device(s) with launches have no record",
+        ),
+        (
+            "UPDATE CUPTI_ACTIVITY_KIND_PC_SAMPLING SET functionId = 9 WHERE _id_ = 1",
+            "1 function(s) with source-level results have no record",
+        ),
+    ],
+)
+def test_what_an_export_lacks_is_told(export, statement: str, told: str) -> None:
+    sound = export()
+    found = [notice for notice in export(statement) if notice not in sound]
+    assert any(told in notice for notice in found), found
+
+
+def test_damage_outside_the_tables_that_are_read_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "export"
+    build.database(
+        path, extra=["CREATE TABLE other(x)", "INSERT INTO other VALUES(zeroblob(9000))"]
+    )
+    content = bytearray(path.read_bytes())
+    assert not any("damaged" in notice for notice in load(path).notices)
+    connection = build.sqlite3.connect(path)
+    (root,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name='other'").fetchone()
+    connection.close()
+    content[(root - 1) * 4096] = 0
+    path.write_bytes(content)
+    found = load(path)
+    assert len(found.profiles) == 2
+    assert any("SQLite finds the file damaged" in notice for notice in found.notices)
