@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import csv_builder as build
+import ncurep_builder as ncurep
 import pytest
 
+from kernprof.errors import ReportError
 from kernprof.profile import Report
 from kernprof.reports import load
 from kernprof.reports.losses import Held, gaps, listed, unlike
@@ -209,3 +212,92 @@ def test_damage_outside_the_tables_that_are_read_is_told(tmp_path: Path) -> None
     found = load(path)
     assert len(found.profiles) == 2
     assert any("SQLite finds the file damaged" in notice for notice in found.notices)
+
+
+GOOD = {"gpu__time_duration.sum": 2048.0, "sm__warps_active.avg": 12.5}
+
+
+def launches(count: int, **fields) -> list[ncurep.Launch]:
+    return [ncurep.Launch(kernel=f"k{index}", metrics=GOOD, **fields) for index in range(count)]
+
+
+@pytest.mark.parametrize("position", [0, 20, 44])
+def test_a_failed_launch_costs_no_other(read, position: int) -> None:
+    every = launches(44)
+    nan = dict.fromkeys(GOOD, math.nan)
+    every.insert(position, ncurep.Launch(kernel="broken", block=(0, 0, 0), metrics=nan))
+    report = read(ncurep.report(every))
+    assert [p.kernel for p in report.profiles] == [f"k{index}" for index in range(44)]
+    numbers = [int(p.origin.rpartition("#")[2]) for p in report.profiles]
+    assert numbers == [n for n in range(45) if n != position]
+    (notice,) = report.notices
+    assert notice.startswith("1 launch(es) failed under the profiler and are left out: launch ")
+    assert f"launch {position} (broken, 2 metrics)" in notice
+
+
+def test_a_report_of_failed_launches_only_is_no_report(read) -> None:
+    with pytest.raises(ReportError, match="no kernel launch succeeded"):
+        read(ncurep.report(launches(1, block=(0, 0, 0))))
+
+
+def test_a_launch_with_fewer_metrics_is_told(read) -> None:
+    assert read(ncurep.report(launches(3))).notices == ()
+    every = [*launches(3), ncurep.Launch(kernel="less", metrics={DURATION: 1.0})]
+    (notice,) = read(ncurep.report(every)).notices
+    assert "missing in 1 of 4 launches" in notice
+    assert "launch 3: sm__warps_active.avg" in notice
+
+
+def whole(launch: ncurep.Launch, names: list[str], header: bytes = b"") -> bytes:
+    ids = {name: index for index, name in reversed(list(enumerate(names)))}
+    block = ncurep.block(strings=names, results=[ncurep.result(launch, ids)], extra=header)
+    return ncurep.head() + ncurep.block(session=ncurep.session()) + block
+
+
+def test_names_without_a_metric_are_told(read) -> None:
+    launch = ncurep.Launch(metrics=GOOD)
+    assert read(whole(launch, list(GOOD))).notices == ()
+    (notice,) = read(whole(launch, [*GOOD, "a__b.sum"])).notices
+    assert "1 of 3 metric names stand in the report without a metric (a__b.sum)" in notice
+    (notice,) = read(whole(launch, [*GOOD, DURATION])).notices
+    assert "1 metric name(s) stand in the report twice" in notice
+
+
+def test_fields_that_no_release_writes_are_told(read) -> None:
+    for number, told in ((40, True), (13 + 32, True), (36, False), (31, False)):
+        launch = ncurep.Launch(metrics=GOOD, extra=ncurep.text(number, b"abc"))
+        notices = read(whole(launch, list(GOOD))).notices
+        assert bool(notices) == told
+        assert not told or "1 field(s) of ProfileResult messages" in notices[0]
+    metric = ncurep.text(13, ncurep.integer(1, 0) + ncurep.text(10, ncurep.scalar(2.0)))
+    launch = ncurep.Launch(metrics={"sm__warps_active.avg": 1.0}, extra=metric)
+    (notice,) = read(whole(launch, [DURATION, "sm__warps_active.avg"])).notices
+    assert "1 field(s) of Metric messages" in notice
+    (notice,) = read(whole(ncurep.Launch(metrics=GOOD), list(GOOD), ncurep.integer(12, 1))).notices
+    assert "1 field(s) of BlockHeader messages" in notice
+
+
+def test_instances_that_do_not_make_their_total_are_told(read) -> None:
+    def report(total: float, name: str = "inst_executed") -> Report:
+        table = {0x7F00 + 16 * n: 10 + n for n in range(4)}
+        launch = ncurep.Launch(metrics={**GOOD, name: total}, instances={name: table})
+        return read(ncurep.report([launch]))
+
+    assert report(46).notices == ()
+    assert report(46.0).notices == ()
+    assert report(47, "some__other_metric").notices == ()
+    (notice,) = report(59).notices
+    assert "the instances of 1 metric(s) do not add up to the total (inst_executed)" in notice
+
+
+def test_a_report_without_a_session_is_told(read) -> None:
+    ids = ncurep.names_of(launches(1))
+    block = ncurep.block(strings=ids, results=[ncurep.result(launches(1)[0], ids)])
+    (notice,) = read(ncurep.head() + block).notices
+    assert "neither its profiler nor its driver" in notice
+
+
+def test_public_reports_agree_with_themselves(shared_reports: Path) -> None:
+    for path in sorted(shared_reports.glob("*.ncu-rep"))[::4]:
+        told = [n for n in load(path).notices if "without a metric" not in n]
+        assert told == [], path

@@ -194,11 +194,15 @@ class Session:
         What the user wrote beside the report.
     cache_control
         The profiler's option of that name where its command line gives it.
+    silent
+        Whether no version of anything is told, of none that is kept either; every release tells
+        some.
     """
 
     versions: Mapping[str, str]
     comment: str | None
     cache_control: str | None
+    silent: bool
 
     @property
     def profiler(self) -> str | None:
@@ -226,6 +230,7 @@ def session(
         versions,
         earlier.comment or decode(message.Comments, limits.name_chars) or None,
         earlier.cache_control or (option.group(1).decode("ascii") if option else None),
+        earlier.silent and not message.VersionInfo,
     )
 
 

@@ -22,6 +22,7 @@ from kernprof.reports.base import Limits
 from kernprof.reports.names import demangle, function_name
 from kernprof.reports.ncurep import details
 from kernprof.reports.ncurep.frame import parse
+from kernprof.reports.ncurep.losses import Ledger
 from kernprof.reports.ncurep.values import Names, instances, integer, plain_values, scalar
 from kernprof.reports.repeats import Repeats
 from kernprof.reports.text import clean, decode
@@ -56,6 +57,19 @@ class Context:
     modules: Mapping[int, details.Module]
     session: details.Session
     allowance: details.Allowance
+    ledger: Ledger
+
+
+def failed(result: Any, position: int, where: str, context: Context) -> str | None:
+    """Return how to call a launch that failed under the profiler, None for every other one.
+
+    The profiler keeps such a launch with a block of (0, 0, 0), and metrics that are NaN.
+    """
+    block = result.BlockSize
+    if block.X or block.Y or block.Z:
+        return None
+    kernel, _, _ = _names(result, where, context.limits)
+    return f"launch {position} ({kernel}, {len(result.MetricResults)} metrics)"
 
 
 def profile(result: Any, position: int, where: str, context: Context) -> KernelProfile:
@@ -70,6 +84,7 @@ def profile(result: Any, position: int, where: str, context: Context) -> KernelP
     """
     limits = context.limits
     kernel, demangled, mangled = _names(result, where, limits)
+    context.ledger.fields("ProfileResult", result)
     found = _metrics(result, where, context)
     metrics, tables = found.values, found.tables
     block = _extent(result.BlockSize, "block", where)
@@ -177,6 +192,7 @@ def _one_by_one(
             metric = None
         else:
             metric = parse("Metric", raw, where)
+            context.ledger.fields("Metric", metric)
             index = metric.NameId
             value = scalar(metric.MetricValue, where, limits)
         if index >= known:
@@ -190,6 +206,7 @@ def _one_by_one(
             values[name] = value
         if metric is not None and metric.MetricValueList:
             tables[name] = instances(metric, where, limits)
+            context.ledger.total(name, value, metric, where)
         elif value is None:
             unset[name] = None
     missing = tuple(name for name in unset if name not in values and name not in tables)
