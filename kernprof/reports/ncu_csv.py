@@ -9,8 +9,9 @@ kept.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from kernprof.errors import (
     DamagedReportError,
@@ -219,6 +220,7 @@ def _add_long_row(
     title = "Metric Value" if header.page is Page.DETAILS else "Average"
     text = row.get(header, title)
     section = row.get(header, "Section Name")
+    builder.rows.add(_row_name(section, label))
     if not naming.known:
         naming = Naming(builder.distinct(label, section, text, unit), known=False, why=naming.why)
     if not _add(builder, naming, text, unit, number_format, row.line, notices):
@@ -282,15 +284,22 @@ def _losses(launches: list[LaunchBuilder]) -> list[str]:
         *_id_gaps(launches),
         *unlike(
             [
-                Held(
-                    f"launch {index}",
-                    builder.table,
-                    (builder.metrics.keys() | set(builder.absent)) - builder.unknown.keys(),
-                )
+                Held(f"launch {index}", builder.table, _rows_of(builder))
                 for index, builder in enumerate(launches)
             ]
         ),
     ]
+
+
+def _rows_of(builder: LaunchBuilder) -> Collection[str]:
+    """Return what stands in the table for a launch: rows of a page, or metrics of a raw one."""
+    return builder.rows or builder.metrics.keys() | set(builder.absent)
+
+
+@lru_cache(maxsize=65_536)
+def _row_name(section: str, label: str) -> str:
+    """Return one text for the rows of all launches that have the same section and label."""
+    return f"{section}: {label}" if section else label
 
 
 def _id_gaps(launches: list[LaunchBuilder]) -> list[str]:

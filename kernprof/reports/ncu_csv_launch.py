@@ -63,6 +63,7 @@ class LaunchBuilder:
     rules: list[RuleResult] = field(default_factory=list)
     unknown: dict[str, str] = field(default_factory=dict)
     absent: list[str] = field(default_factory=list)
+    rows: set[str] = field(default_factory=set)
     labels: dict[str, int] = field(default_factory=dict)
     repeats: Repeats = field(default_factory=Repeats)
     with_instances: int = 0

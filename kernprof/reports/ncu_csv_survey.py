@@ -9,6 +9,7 @@ from kernprof.errors import DamagedReportError, ReportError, UnknownFormatError
 from kernprof.profile import KernelProfile
 from kernprof.reports.base import Candidate, Limits
 from kernprof.reports.lines import Line
+from kernprof.reports.losses import listed
 from kernprof.reports.ncu_csv_table import Header, Page, Row, looks_like_row, scan
 from kernprof.reports.ncu_labels import name_of
 from kernprof.reports.ncu_units import Unit, parse_unit
@@ -19,6 +20,7 @@ _SECTION = re.compile(r"\s*Section: \S")
 _WHOLE_UNITS = frozenset(
     {"", "inst", "thread", "warp", "block", "byte", "sector", "request", "cycle", "register"}
 )
+_METRIC_TITLE = re.compile(r"[A-Za-z0-9_.]+:?[a-z][A-Za-z0-9_.]*")
 _WHOLE_METRIC = re.compile(
     r".*\.(sum|max|min)|launch__.*(size|count|limit_\w+|per_thread|per_block\w*)"
 )
@@ -41,7 +43,9 @@ class Survey:
     log
         The first warnings and errors of the log.
     strays
-        Lines below a header that look like damaged rows: how many, and where the first one stands.
+        Lines below a header that look like damaged rows.
+    odd_titles
+        Titles on the raw page that have no form of a metric's name.
     """
 
     evidence: FormatEvidence = field(default_factory=FormatEvidence)
@@ -50,6 +54,7 @@ class Survey:
     text_page: bool = False
     log: list[str] = field(default_factory=list)
     strays: list[int] = field(default_factory=list)
+    odd_titles: list[str] = field(default_factory=list)
 
 
 def take_survey(candidate: Candidate, limits: Limits) -> Survey:
@@ -67,6 +72,9 @@ def take_survey(candidate: Candidate, limits: Limits) -> Survey:
         if isinstance(item, Header):
             header, kinds = item, None
             survey.pages.append(item.page)
+            survey.odd_titles += [
+                name for _, name in item.metrics if not _METRIC_TITLE.fullmatch(name)
+            ]
         elif isinstance(item, Line):
             _survey_line(survey, item, header)
         elif header is not None:
@@ -162,6 +170,11 @@ def log_notices(survey: Survey, profiles: tuple[KernelProfile, ...]) -> list[str
         strays.append(
             f"{len(survey.strays)} line(s) below the header look like damaged rows and are not "
             f"read (line {survey.strays[0]})"
+        )
+    if survey.odd_titles:
+        strays.append(
+            f"{len(survey.odd_titles)} column(s) have titles that are no metric names "
+            f"({listed(survey.odd_titles)}): what they stand for is lost"
         )
     errors = [text for text in survey.log if text.startswith("==ERROR==")]
     found = sum(profile.launches for profile in profiles)

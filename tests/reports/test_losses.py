@@ -92,6 +92,23 @@ def test_a_damaged_row_is_told(read) -> None:
     assert read(table.replace('"1","1"', 'step 7, loss 0.5\n"1","1"')).notices == ()
 
 
+def test_a_row_of_a_label_that_no_table_knows_is_missed(read) -> None:
+    rows = [
+        build.detail(label, "%", "5", "Speed", launch=number)
+        for number in range(3)
+        for label in ("SOL FB", "Duration%")
+    ]
+    assert read(build.details(rows)).notices == ()
+    (notice,) = read(build.details(rows[1:])).notices
+    assert "launch 0: Speed: SOL FB" in notice
+
+
+@pytest.mark.parametrize("title", ["Block Sise", "dram__bytes\x7fread.sum", "7", "d\ufffdm__x"])
+def test_a_title_that_is_no_name_is_told(read, title: str) -> None:
+    (notice,) = read(raw_table([0]).replace("dram__bytes_read.sum", title)).notices
+    assert "1 column(s) have titles that are no metric names" in notice
+
+
 @pytest.mark.parametrize("encode", [str.encode, lambda text: text.encode("utf-16")])
 def test_a_last_line_without_a_break_is_told(read, encode) -> None:
     assert read(encode(raw_table([0]))).notices == ()
@@ -126,6 +143,13 @@ def test_a_kernel_with_fewer_counters_is_told(read) -> None:
     (notice,) = read(nvprof_csv()[: nvprof_csv().rindex('"P100')]).notices
     assert "1 metric(s) are missing in 1 of 3 launches" in notice
     assert "kernel c: achieved_occupancy" in notice
+
+
+def test_a_name_that_nvprof_has_not_is_told(read) -> None:
+    (notice,) = read(nvprof_csv().replace('"inst_executed"', '"inst_exemuted"')).notices
+    assert "1 metric(s) have names that nvprof's list does not hold (inst_exemuted)" in notice
+    printed = "==kernprof== source: published\n" + nvprof_csv()
+    assert read(printed.replace('"inst_executed"', '"mine"')).notices == ()
 
 
 def test_rows_outside_of_a_table_are_told(read) -> None:
@@ -180,6 +204,14 @@ def export(tmp_path: Path):
         (
             "UPDATE CUPTI_ACTIVITY_KIND_METRIC SET correlationId = 5 WHERE _id_ = 1",
             "METRIC has values of 1 launch(es)",
+        ),
+        (
+            "DROP TABLE CUPTI_ACTIVITY_KIND_BRANCH",
+            "1 table(s) that nvprof writes, empty ones too, are not in the file",
+        ),
+        (
+            "DELETE FROM CUPTI_ACTIVITY_KIND_PC_SAMPLING_RECORD_INFO",
+            "1 launch(es) have PC samples without the record",
         ),
         (
             "UPDATE CUPTI_ACTIVITY_KIND_KERNEL SET deviceId = 3",

@@ -554,7 +554,7 @@ def test_a_last_launch_with_fewer_metrics_is_noticed(read) -> None:
     assert read(build.details(rows)).notices == ()
     (notice,) = read(build.details(rows[:-1])).notices
     assert "1 metric(s) are missing in 1 of 3 launches" in notice
-    assert "launch 2: c__d.sum" in notice
+    assert "launch 2: Command line profiler metrics: c__d.sum" in notice
 
 
 @pytest.mark.parametrize(

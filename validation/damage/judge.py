@@ -80,13 +80,13 @@ def judge(found: Content, sound: Content) -> tuple[Outcome, str]:
             f"{lost} of {len(sound.launches)} launches",
         )
     renamed = ""
-    for index, (now, before) in enumerate(_pairs(found, sound)):
+    for now, before in _pairs(found, sound):
         missing = [name for name in before if name not in now]
         shorter = [name for name, count in before.items() if count > now.get(name, count)]
         if not missing and not shorter:
             continue
         first = (missing or shorter)[0]
-        what = f"launch {index}: {first!r}" + ("" if missing else " lost instances")
+        what = f"{first!r}" + ("" if missing else " lost instances")
         if missing and len(now) >= len(before) and not shorter:
             renamed = renamed or what
         else:
@@ -97,14 +97,17 @@ def judge(found: Content, sound: Content) -> tuple[Outcome, str]:
 
 
 def _pairs(found: Content, sound: Content) -> list[tuple[dict[str, int], dict[str, int]]]:
-    """Pair launches by position; damage to a time or an ID can change their order."""
-    pairs = list(zip(found.launches, sound.launches, strict=False))
-    unequal = [pair for pair in pairs if pair[0].keys() != pair[1].keys()]
-    if Counter(frozenset(now) for now, _ in unequal) == Counter(
-        frozenset(before) for _, before in unequal
-    ):
-        return [pair for pair in pairs if pair[0].keys() == pair[1].keys()]
-    return pairs
+    """Pair launches: alike ones first, since damage can change their order or repeat one."""
+    left = [*found.launches]
+    pairs, alone = [], []
+    for before in sound.launches:
+        twin = next((now for now in left if now.keys() == before.keys()), None)
+        if twin is None:
+            alone.append(before)
+        else:
+            left.remove(twin)
+            pairs.append((twin, before))
+    return [*pairs, *zip(left, alone, strict=False)]
 
 
 def _told(found: Content, sound: Content) -> bool:

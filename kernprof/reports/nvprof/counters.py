@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from kernprof.errors import DamagedReportError, LimitExceededError
-from kernprof.metrics.nvprof import modern
+from kernprof.metrics.nvprof import lookup, modern
 from kernprof.profile import (
     Collector,
     Gpu,
@@ -19,7 +19,7 @@ from kernprof.profile import (
 )
 from kernprof.reports import names
 from kernprof.reports.base import Limits
-from kernprof.reports.losses import Held, unlike
+from kernprof.reports.losses import Held, listed, unlike
 from kernprof.reports.nvprof.tables import Kind, Row
 from kernprof.reports.nvprof.values import metric_value
 from kernprof.reports.repeats import Repeats
@@ -56,6 +56,7 @@ class CounterTable:
         self._kernels: dict[tuple[int, str, str], _Kernel] = {}
         self._run = 0
         self._kinds: set[Kind] = set()
+        self._names: dict[str, None] = {}
 
     def __len__(self) -> int:
         return len(self._kernels)
@@ -101,6 +102,8 @@ class CounterTable:
                 f"more than {limits.metrics_per_launch} metrics of one kernel", where=where
             )
         instanced = _INSTANCED.fullmatch(metric)
+        if row.header.kind is Kind.METRICS:
+            self._names[clean(instanced["name"] if instanced else metric, limits.name_chars)] = None
         if instanced is not None:
             kernel.printed.add(instanced["name"])
             _add_instances(kernel, row, instanced["name"], int(instanced["count"]))
@@ -150,8 +153,15 @@ class CounterTable:
             )
 
     def losses(self) -> list[str]:
-        """Tell kernels that lack metrics which the others of their run and GPU have."""
-        return unlike(
+        """Tell kernels that lack metrics which the others have, and metrics that nvprof has not."""
+        strange = [name for name in self._names if lookup(name) is None]
+        found = []
+        if strange:
+            found.append(
+                f"{len(strange)} metric(s) have names that nvprof's list does not hold "
+                f"({listed(strange)}): their own names may be lost"
+            )
+        return found + unlike(
             [
                 Held(f"kernel {clean(name, 60)}", (run, device), kernel.printed)
                 for (run, device, name), kernel in self._kernels.items()

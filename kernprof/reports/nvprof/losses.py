@@ -16,6 +16,19 @@ CHECKED_BYTES = 256 << 20
 
 _FLAW_CHARS = 200
 
+_WRITTEN = (
+    *activities.KERNEL_TABLES[:2],
+    activities.DEVICE,
+    activities.METRIC,
+    activities.PC_SAMPLING,
+    activities.PC_SAMPLING_INFO,
+    activities.EXECUTION,
+    activities.BRANCH,
+    activities.FUNCTION,
+    activities.MODULE,
+)
+"""Tables that an export of nvprof has (schema version 12), also where they are empty."""
+
 
 def told(
     database: Database,
@@ -57,6 +70,12 @@ def _pages(database: Database, size_bytes: int) -> Iterator[str]:
 
 def _rows(database: Database) -> Iterator[str]:
     """Compare the rows of each table with the number of rows that were written to it."""
+    absent = [table for table in _WRITTEN if not database.has(table)]
+    if absent and len(absent) < len(_WRITTEN) / 2:
+        yield (
+            f"{len(absent)} table(s) that nvprof writes, empty ones too, are not in the file "
+            f"({listed(absent)})"
+        )
     lost: dict[str, int] = {}
     for table, count in sorted(database.written().items()):
         if not table.startswith("CUPTI_ACTIVITY_KIND_"):
@@ -78,6 +97,17 @@ def _references(
     gpus: Mapping[int, Gpu],
     unknown_functions: Collection[int],
 ) -> Iterator[str]:
+    told, sampled = (
+        {owner for (owner,) in database.cells(table, ("correlationId",))}
+        if database.has(table)
+        else set()
+        for table in (activities.PC_SAMPLING_INFO, activities.PC_SAMPLING)
+    )
+    if told != sampled:
+        yield (
+            f"{len(told ^ sampled)} launch(es) have PC samples without the record that sums them "
+            "up, or the record without samples"
+        )
     known = {launch.correlation for launch in launches}
     for table in (activities.METRIC, activities.EVENT):
         if "correlationId" not in database.columns(table):
