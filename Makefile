@@ -6,7 +6,7 @@ RUN    := $(VENV)/.installed-run
 DEV    := $(VENV)/.installed-dev
 META   := pyproject.toml setup.py $(wildcard kernprof/timing/core/*)
 
-.PHONY: demo test test-gpu lint format types bench validate validate-code docs clean
+.PHONY: demo test test-gpu lint format types bench validate validate-code validate-damage docs clean
 
 demo: $(RUN)
 	@$(BIN)/kernprof stalls traces/paper-table5-p100.nvprof.csv
@@ -48,6 +48,11 @@ validate: $(DEV)
 # Long runs: thousands of generated programs and damaged cubins in the simulator.
 validate-code: $(DEV)
 	$(BIN)/python -m pytest -n auto -m validate $(PYTEST_ARGS)
+
+# Ten thousand damaged reports: how many are refused, read whole, or lose something, told or not.
+# REPORTS, a folder of reports that are damaged too, can be left out.
+validate-damage: $(DEV)
+	$(BIN)/python -m validation.damage $(if $(REPORTS),--reports "$(REPORTS)") --count 10000 -o docs/damage.md
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

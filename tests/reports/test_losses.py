@@ -333,3 +333,23 @@ def test_public_reports_agree_with_themselves(shared_reports: Path) -> None:
     for path in sorted(shared_reports.glob("*.ncu-rep"))[::4]:
         told = [n for n in load(path).notices if "without a metric" not in n]
         assert told == [], path
+
+
+@pytest.mark.parametrize("name", ["sm__x\x00y.sum", "sm__x\\y", "#"])
+def test_a_metric_name_that_is_none_is_told(read, name: str) -> None:
+    (notice,) = read(ncurep.report([ncurep.Launch(metrics={**GOOD, name: 1.0})])).notices
+    assert "1 metric name(s) are none as a profiler has them" in notice
+
+
+def test_a_metric_among_the_sources_is_told(read) -> None:
+    metric = ncurep.text(15, ncurep.integer(1, 0) + ncurep.text(2, ncurep.scalar(2.0)))
+    (notice,) = read(whole(ncurep.Launch(metrics=GOOD, extra=metric), list(GOOD))).notices
+    assert "1 field(s) of SourceReference messages" in notice
+
+
+def test_a_trace_without_a_column_is_told(read) -> None:
+    assert not any("column(s)" in notice for notice in read(build.TRACE_CSV).notices)
+    damaged = build.TRACE_CSV.replace("Registers Per", "Pegisters Per")
+    assert any(
+        "missing in this one, or have other titles: registers" in n for n in read(damaged).notices
+    )

@@ -211,3 +211,24 @@ def kinds(form: str) -> dict[str, Kind]:
     if form == "nvprof sqlite":
         return {**ANY, **SQLITE}
     return {**ANY, **TEXT}
+
+
+_WHOLE_ROWS = "whole rows are gone; the rest is a sound table"
+_OF_ONE = "a byte of a title, a name or a number became another one that can stand there"
+UNNOTICEABLE = {
+    "ended after a line": "whole rows are gone at the end; what is left is a sound table",
+    "ended after a block": "blocks are written one after the other, and nothing counts them",
+    "end cut off": "cut where a row or block ends, by chance",
+    "line dropped": _WHOLE_ROWS,
+    "lines dropped": _WHOLE_ROWS,
+    "range cut out": "from one row into the same place of another: one sound row is left",
+    "cell dropped": "from a kernel's name into another's: the rows between are gone",
+    "bits flipped": _OF_ONE,
+    "bytes inserted": _OF_ONE,
+    "range overwritten": _OF_ONE,
+    "digits changed": _OF_ONE,
+    "cell changed": "a reference leads to another row that is there",
+    "value changed": "an identifier became another one that is there",
+    "field renumbered": "a field became another one that can stand there",
+}
+"""Kinds of damage that can leave a file which agrees with itself, and why."""

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from validation.damage.inputs import FORMS, ROOT
 from validation.damage.judge import SILENT, Outcome
+from validation.damage.kinds import UNNOTICEABLE
 from validation.damage.worker import Result
 
 
@@ -74,14 +75,15 @@ def tables(results: Sequence[Result], *, seed: int) -> Iterator[str]:
         cells = " | ".join(f"{counts[column]:,}" for column in _COLUMNS)
         yield f"| {form or 'all'} | {len(chosen):,} | {cells} |"
     yield ""
-    yield "| Format | Damage | Reports | Launches lost in silence | Metrics lost in silence |"
-    yield "|---|---|---:|---:|---:|"
+    yield "| Format | Damage | Reports | Launches lost in silence | Metrics lost in silence | Why |"
+    yield "|---|---|---:|---:|---:|---|"
     damaged = Counter((r.form, r.kind) for r in results)
     silent = Counter((r.form, r.kind, r.outcome) for r in results if r.outcome in SILENT)
     for form, kind in sorted(damaged, key=lambda key: (_order(key[0]), key[1])):
         found = [silent[form, kind, outcome] for outcome in SILENT]
         if any(found):
-            yield f"| {form} | {kind} | {damaged[form, kind]:,} | {found[0]:,} | {found[1]:,} |"
+            cells = f"{damaged[form, kind]:,} | {found[0]:,} | {found[1]:,}"
+            yield f"| {form} | {kind} | {cells} | {UNNOTICEABLE.get(kind, '?')} |"
     slowest = max(results, key=lambda r: r.seconds)
     yield ""
     yield f"The slowest took {slowest.seconds:.1f} s of processor time ({slowest.kind})."

@@ -85,6 +85,7 @@ def profile(result: Any, position: int, where: str, context: Context) -> KernelP
     limits = context.limits
     kernel, demangled, mangled = _names(result, where, limits)
     context.ledger.fields("ProfileResult", result)
+    context.ledger.fields("SourceReference", result.Source)
     found = _metrics(result, where, context)
     metrics, tables = found.values, found.tables
     block = _extent(result.BlockSize, "block", where)

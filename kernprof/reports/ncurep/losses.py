@@ -18,6 +18,7 @@ _UNLISTED = {
     # Nsight Compute 2025.
     "ProfileResult": frozenset({18, 20, 24, 26, 27, 28, 29, 30, 31, 35, 36}),
     "Metric": frozenset[int](),
+    "SourceReference": frozenset[int](),
 }
 """Fields that public reports hold and no reader here needs; see ``data/fields.toml``."""
 
@@ -26,6 +27,9 @@ _SUMMED = re.compile(
     r"|smsp__pcsamp_sample_count|smsp__branch_targets_threads_divergent|memory_l[12]_\w+)"
 )
 """Metrics whose value is the sum of their instances in all public reports of the collection."""
+
+_NAME = re.compile(r"[A-Za-z][\w.:/ -]*|regex:.+")
+"""Every name of the public reports has this form; what a user asked for stands among them."""
 
 _SUM_INSTANCES = 200_000
 """Most instances of one report that are added up: well below a second."""
@@ -44,9 +48,14 @@ class Ledger:
     ----------
     names
         The report's metric names, by index.
+    cleaned
+        How many of them held control characters.
+    failed
+        How to call the launches that failed under the profiler.
     """
 
     names: Sequence[str]
+    cleaned: int = 0
     failed: list[str] = field(default_factory=list)
     _used: set[str] = field(default_factory=set)
     _held: list[Held] = field(default_factory=list)
@@ -103,6 +112,10 @@ class Ledger:
                 f"{len(idle)} of {len(known)} metric names stand in the report without a metric "
                 f"({listed(sorted(idle))}): this GPU lacks them, or they are lost"
             )
+        odd = sorted(name for name in known if not _NAME.fullmatch(name))
+        odd += ["(a name with control characters)"] * self.cleaned
+        if odd:
+            yield f"{len(odd)} metric name(s) are none as a profiler has them ({listed(odd)})"
         if len(known) < len(self.names):
             yield f"{len(self.names) - len(known)} metric name(s) stand in the report twice"
         for kind, count in self._unknown.items():

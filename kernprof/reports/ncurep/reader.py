@@ -120,6 +120,7 @@ def _report(data: Buffer, parts: list[Block], context: Context, path: str) -> Re
 def _context(data: Buffer, parts: list[Block], path: str, limits: Limits) -> Context:
     """Collect what launches refer to: a name can stand in a later block than its user."""
     names: list[str] = []
+    cleaned = 0
     sources: list[details.SourceEntry] = []
     session = details.Session({}, None, None, silent=True)
     allowance = details.Allowance(limits)
@@ -130,9 +131,11 @@ def _context(data: Buffer, parts: list[Block], path: str, limits: Limits) -> Con
             raise LimitExceededError(f"more than {limits.names} names", where=where)
         for raw in table:
             try:
-                name = clean(raw.decode("utf-8"), limits.name_chars)
+                text = raw.decode("utf-8")
             except UnicodeDecodeError:
                 raise DamagedReportError("a metric name is not UTF-8", where=where) from None
+            name = clean(text, limits.name_chars)
+            cleaned += name != text
             if not name:
                 raise DamagedReportError("a metric name without characters", where=where)
             names.append(name)
@@ -146,7 +149,13 @@ def _context(data: Buffer, parts: list[Block], path: str, limits: Limits) -> Con
                 raw = data[entry.start : entry.end]
                 sources.append(details.source(raw, place, limits, allowance))
     return Context(
-        Names(names), path, limits, details.modules(sources), session, allowance, Ledger(names)
+        Names(names),
+        path,
+        limits,
+        details.modules(sources),
+        session,
+        allowance,
+        Ledger(names, cleaned),
     )
 
 

@@ -32,6 +32,14 @@ _EXTENT = re.compile(
 )
 """As nvprof prints it, and as the Visual Profiler does."""
 _GPU_TYPE = "GPU activities"
+_COLUMNS = {
+    "grid size": ("Grid Size", "Grid X"),
+    "block size": ("Block Size", "Block X"),
+    "registers": ("Regs*", "Registers Per Thread", "Regs"),
+    "static shared memory": ("SSMem*", "Static SMem"),
+    "dynamic shared memory": ("DSMem*", "Dynamic SMem"),
+}
+"""What every GPU trace tells of a launch, and the titles of it."""
 _CUT_NAME_CHARS = 15
 """Text traces cut device names to this."""
 
@@ -164,6 +172,7 @@ class Trace:
 
     def __init__(self) -> None:
         self._launches: list[_Timed] = []
+        self._lacking: dict[str, None] = {}
         self.copies = 0
 
     def __len__(self) -> int:
@@ -177,6 +186,9 @@ class Trace:
         DamagedReportError
             Values that are none.
         """
+        for what, titles in _COLUMNS.items():
+            if not any(title in row.cells for title in titles):
+                self._lacking[what] = None
         name = _CORRELATION.sub("", _name(row))
         if name.startswith("["):
             self.copies += 1
@@ -232,10 +244,18 @@ class Trace:
             yield launch.profile(f"{file_name}#{index}", limits)
 
     def notices(self) -> list[str]:
-        """Tell what was left out."""
-        if not self.copies:
-            return []
-        return [f"{self.copies} copies, memsets and memory events of the trace are left out"]
+        """Tell what was left out, and the columns that are not there."""
+        found = []
+        if self.copies:
+            found.append(
+                f"{self.copies} copies, memsets and memory events of the trace are left out"
+            )
+        if self._lacking:
+            found.append(
+                f"{len(self._lacking)} column(s) of every trace are missing in this one, or have "
+                f"other titles: {', '.join(self._lacking)}"
+            )
+        return found
 
 
 def _name(row: Row) -> str:
