@@ -149,7 +149,17 @@ def test_a_name_that_nvprof_has_not_is_told(read) -> None:
     (notice,) = read(nvprof_csv().replace('"inst_executed"', '"inst_exemuted"')).notices
     assert "1 metric(s) have names that nvprof's list does not hold (inst_exemuted)" in notice
     printed = "==kernprof== source: published\n" + nvprof_csv()
-    assert read(printed.replace('"inst_executed"', '"mine"')).notices == ()
+    ours = printed.replace('"inst_executed"', '"compute_utilization_pct"')
+    assert read(ours).notices == ()
+    assert "1 metric(s) have names" in read(printed.replace('"inst_e', '"inst_o')).notices[0]
+
+
+def test_a_blank_line_between_rows_is_told(read) -> None:
+    text = build.nvprof_metrics_text({"k": METRICS})
+    at = text.index("          2", text.index("inst_executed"))
+    (notice,) = read(text[:at] + "   \n" + text[at:]).notices
+    assert "1 blank line(s) stand between rows of a table" in notice
+    assert read(text + "\n\ndone\n").notices == ()
 
 
 def test_rows_outside_of_a_table_are_told(read) -> None:
@@ -320,6 +330,30 @@ def test_instances_that_do_not_make_their_total_are_told(read) -> None:
     assert report(47, "some__other_metric").notices == ()
     (notice,) = report(59).notices
     assert "the instances of 1 metric(s) do not add up to the total (inst_executed)" in notice
+
+
+def test_a_family_member_with_fewer_instances_is_told(read) -> None:
+    def report(lost: int) -> Report:
+        names = [f"smsp__pcsamp_warps_issue_stalled_{reason}" for reason in ("wait", "barrier")]
+        tables = {name: dict.fromkeys(range(0x7F00, 0x7F40, 16), 0) for name in names}
+        for key in list(tables[names[1]])[:lost]:
+            del tables[names[1]][key]
+        launch = ncurep.Launch(metrics={**GOOD, **dict.fromkeys(names, 0)}, instances=tables)
+        return read(ncurep.report([launch]))
+
+    assert report(0).notices == ()
+    (notice,) = report(1).notices
+    assert "1 metric(s) have fewer instances than the others of their family" in notice
+
+
+def test_a_launch_told_as_a_source_is_told(read) -> None:
+    launch = ncurep.Launch(metrics=GOOD)
+    ids = ncurep.names_of([launch])
+    sound = ncurep.result(launch, ids)
+    first = ncurep.block(strings=ids, results=[sound])
+    other = ncurep.block(sources=[ncurep.integer(1, 5) + ncurep.text(19, b"")])
+    found = read(ncurep.head() + ncurep.block(session=ncurep.session()) + first + other)
+    assert any("1 field(s) of SourceData messages" in notice for notice in found.notices)
 
 
 def test_a_report_without_a_session_is_told(read) -> None:

@@ -11,6 +11,7 @@ from kernprof.errors import LimitExceededError
 from kernprof.profile import MachineCode, RuleResult
 from kernprof.reports.base import Limits
 from kernprof.reports.ncurep.frame import parse
+from kernprof.reports.ncurep.losses import Ledger
 from kernprof.reports.text import decode
 
 # As the file has them; NVIDIA's Python reader renumbers.
@@ -245,9 +246,12 @@ def shown(session: Session) -> dict[str, str]:
     return {name: text for name, text in found.items() if text}
 
 
-def source(raw: bytes, where: str, limits: Limits, allowance: Allowance) -> SourceEntry:
+def source(
+    raw: bytes, where: str, limits: Limits, allowance: Allowance, ledger: Ledger
+) -> SourceEntry:
     """Decode one source entry."""
     data = parse("SourceData", raw, where)
+    ledger.fields("SourceData", data)
     functions_raw = data.RelocationData.Functions
     files_raw = data.SourceFiles.Files
     allowance.take(len(functions_raw) + len(files_raw), where)

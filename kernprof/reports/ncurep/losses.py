@@ -19,6 +19,7 @@ _UNLISTED = {
     "ProfileResult": frozenset({18, 20, 24, 26, 27, 28, 29, 30, 31, 35, 36}),
     "Metric": frozenset[int](),
     "SourceReference": frozenset[int](),
+    "SourceData": frozenset[int](),
 }
 """Fields that public reports hold and no reader here needs; see ``data/fields.toml``."""
 
@@ -27,6 +28,9 @@ _SUMMED = re.compile(
     r"|smsp__pcsamp_sample_count|smsp__branch_targets_threads_divergent|memory_l[12]_\w+)"
 )
 """Metrics whose value is the sum of their instances in all public reports of the collection."""
+
+_ALIKE = re.compile(r"(smsp__pcsamp_warps_issue_stalled)_\w+|(smsp__warps_issue_stalled)_\w+\.sum")
+"""Families whose members have the same instructions, also where a count is 0."""
 
 _NAME = re.compile(r"[A-Za-z][\w.:/ -]*|regex:.+")
 """Every name of the public reports has this form; what a user asked for stands among them."""
@@ -61,6 +65,8 @@ class Ledger:
     _held: list[Held] = field(default_factory=list)
     _unknown: Counter[str] = field(default_factory=Counter)
     _unequal: list[str] = field(default_factory=list)
+    _counts: dict[str, int] = field(default_factory=dict)
+    _shorter: list[str] = field(default_factory=list)
     _instances_left: int = _SUM_INSTANCES
 
     def fields(self, kind: str, message: Any) -> None:
@@ -76,9 +82,10 @@ class Ledger:
 
     def total(self, name: str, value: MetricValue | None, metric: Any, where: str) -> None:
         """Compare a metric's value with the sum of its instances, where they should be equal."""
+        self._counts[name] = len(metric.MetricValueList)
         if not isinstance(value, (int, float)) or not is_summed(name):
             return
-        self._instances_left -= len(metric.MetricValueList)
+        self._instances_left -= self._counts[name]
         if self._instances_left < 0:
             return
         found = 0.0
@@ -92,10 +99,23 @@ class Ledger:
         """Note what a launch holds; predicted ones hold what the simulator could tell of each."""
         held = profile.metrics.keys() | profile.instances.keys() | set(profile.unset)
         self._used |= held
+        self._compare_counts()
         if profile.source is Source.PREDICTED:
             return
         group = profile.gpu.name, profile.gpu.cc
         self._held.append(Held(f"launch {profile.origin.rpartition('#')[2]}", group, held))
+
+    def _compare_counts(self) -> None:
+        """Note the metrics of a launch that have fewer instances than their family."""
+        families: dict[str, dict[str, int]] = {}
+        for name, count in self._counts.items():
+            match = _ALIKE.fullmatch(name)
+            if match is not None:
+                families.setdefault(match.group(match.lastindex or 1), {})[name] = count
+        for members in families.values():
+            most = max(members.values())
+            self._shorter += [name for name, count in members.items() if count < most]
+        self._counts.clear()
 
     def notices(self) -> Iterator[str]:
         """Say what is missing, with its number; nothing where the report agrees with itself."""
@@ -122,6 +142,11 @@ class Ledger:
             yield (
                 f"{count} field(s) of {kind} messages are none that a known release writes: the "
                 "report is newer, or something is lost"
+            )
+        if self._shorter:
+            yield (
+                f"{len(self._shorter)} metric(s) have fewer instances than the others of their "
+                f"family ({listed(self._shorter)}): some of them may be lost"
             )
         if self._unequal:
             yield (

@@ -120,7 +120,7 @@ def _report(data: Buffer, parts: list[Block], context: Context, path: str) -> Re
 def _context(data: Buffer, parts: list[Block], path: str, limits: Limits) -> Context:
     """Collect what launches refer to: a name can stand in a later block than its user."""
     names: list[str] = []
-    cleaned = 0
+    ledger = Ledger(names)
     sources: list[details.SourceEntry] = []
     session = details.Session({}, None, None, silent=True)
     allowance = details.Allowance(limits)
@@ -135,7 +135,7 @@ def _context(data: Buffer, parts: list[Block], path: str, limits: Limits) -> Con
             except UnicodeDecodeError:
                 raise DamagedReportError("a metric name is not UTF-8", where=where) from None
             name = clean(text, limits.name_chars)
-            cleaned += name != text
+            ledger.cleaned += name != text
             if not name:
                 raise DamagedReportError("a metric name without characters", where=where)
             names.append(name)
@@ -147,7 +147,7 @@ def _context(data: Buffer, parts: list[Block], path: str, limits: Limits) -> Con
             if entry.kind == "source":
                 place = f"{where}, source at byte {entry.start}"
                 raw = data[entry.start : entry.end]
-                sources.append(details.source(raw, place, limits, allowance))
+                sources.append(details.source(raw, place, limits, allowance, ledger))
     return Context(
         Names(names),
         path,
@@ -155,7 +155,7 @@ def _context(data: Buffer, parts: list[Block], path: str, limits: Limits) -> Con
         details.modules(sources),
         session,
         allowance,
-        Ledger(names, cleaned),
+        ledger,
     )
 
 

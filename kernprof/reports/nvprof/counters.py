@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from kernprof.errors import DamagedReportError, LimitExceededError
 from kernprof.metrics.nvprof import lookup, modern
+from kernprof.metrics.tables import table
 from kernprof.profile import (
     Collector,
     Gpu,
@@ -152,15 +153,25 @@ class CounterTable:
                 notes=tuple(notes),
             )
 
-    def losses(self) -> list[str]:
-        """Tell kernels that lack metrics which the others have, and metrics that nvprof has not."""
-        strange = [name for name in self._names if lookup(name) is None]
+    def losses(self, *, printed: bool) -> list[str]:
+        """Tell kernels that lack metrics which the others have, and metrics that nvprof has not.
+
+        Parameters
+        ----------
+        printed
+            Whether the tables hold printed figures: those their author chose, under names of ours
+            too.
+        """
+        ours = {row["key"] for row in table("table_v")["row"]} if printed else set()
+        strange = [name for name in self._names if lookup(name) is None and name not in ours]
         found = []
         if strange:
             found.append(
                 f"{len(strange)} metric(s) have names that nvprof's list does not hold "
                 f"({listed(strange)}): their own names may be lost"
             )
+        if printed:
+            return found
         return found + unlike(
             [
                 Held(f"kernel {clean(name, 60)}", (run, device), kernel.printed)

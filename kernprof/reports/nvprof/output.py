@@ -52,6 +52,7 @@ class _Findings:
     messages: list[str] = field(default_factory=list)
     provenance: dict[str, list[str]] = field(default_factory=dict)
     strays: list[int] = field(default_factory=list)
+    gaps: list[int] = field(default_factory=list)
     announced: str | None = None
     tables_lost: int = 0
 
@@ -79,8 +80,12 @@ class _Findings:
                 f"{len(self.strays)} line(s) outside of the tables look like rows and are not read "
                 f"(line {self.strays[0]})"
             )
-        # Tables of printed figures hold what their author chose, under names of ours too.
-        return found if self.provenance else [*found, *self.counters.losses()]
+        if self.gaps:
+            found.append(
+                f"{len(self.gaps)} blank line(s) stand between rows of a table (line "
+                f"{self.gaps[0]}): rows may be lost there"
+            )
+        return [*found, *self.counters.losses(printed=bool(self.provenance))]
 
 
 class NvprofOutputReader:
@@ -156,7 +161,7 @@ def _gather(candidate: Candidate, limits: Limits) -> _Findings:
             found.announced = None
             _header(found, item, section)
         elif isinstance(item, Stray):
-            found.strays.append(item.line)
+            (found.gaps if item.blank else found.strays).append(item.line)
         else:
             rows += 1
             if rows > VALUE_CELLS:

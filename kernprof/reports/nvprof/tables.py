@@ -70,9 +70,10 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Stray:
-    """A line outside of any table that has the look of a row."""
+    """A line outside of any table that has the look of a row, or a blank one between rows."""
 
     line: int
+    blank: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +163,8 @@ def _kind(titles: tuple[str, ...]) -> Kind | None:
 def scan(candidate: Candidate) -> Iterator[Heading | Header | Row | Stray]:
     """Yield headings, headers and rows in file order; other lines are the program's own output.
 
-    Those of them that look like rows of the last table are yielded as strays.
+    Those of them that look like rows of the last table, and blank ones between its rows, are
+    yielded as strays.
 
     Raises
     ------
@@ -173,6 +175,7 @@ def scan(candidate: Candidate) -> Iterator[Heading | Header | Row | Stray]:
     table: _Table | None = None
     last: Header | None = None
     after_blank = False
+    rows = 0
     for line in lines:
         shown = line.text.strip()
         if is_log_line(shown):
@@ -184,7 +187,7 @@ def scan(candidate: Candidate) -> Iterator[Heading | Header | Row | Stray]:
             continue
         header = find_header(line.text, line.number) if shown else None
         if header is not None:
-            table, last, after_blank = _Table(header), header, False
+            table, last, after_blank, rows = _Table(header), header, False, 0
             yield header
         elif table is None:
             if last is not None and _looks_like_row(shown, last):
@@ -204,9 +207,12 @@ def scan(candidate: Candidate) -> Iterator[Heading | Header | Row | Stray]:
                 if last is not None and _looks_like_row(shown, last):
                     yield Stray(line.number)
                 continue
-            after_blank = False
             if row is not None:
+                if after_blank and rows:
+                    yield Stray(line.number - 1, blank=True)
+                rows += 1
                 yield row
+            after_blank = False
 
 
 def _looks_like_row(shown: str, header: Header) -> bool:
