@@ -229,6 +229,7 @@ UNNOTICEABLE = {
     "digits changed": _OF_ONE,
     "cell changed": "a reference leads to another row that is there",
     "value changed": "an identifier became another one that is there",
+    "field dropped": "a metric of a predicted launch, which need not hold what the others hold",
     "field renumbered": "a field became another one that can stand there",
 }
 """Kinds of damage that can leave a file which agrees with itself, and why."""
