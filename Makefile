@@ -6,7 +6,7 @@ RUN    := $(VENV)/.installed-run
 DEV    := $(VENV)/.installed-dev
 META   := pyproject.toml setup.py $(wildcard kernprof/timing/core/*)
 
-.PHONY: demo test test-gpu lint format types bench validate validate-code sanitize docs clean
+.PHONY: demo test test-gpu lint format types bench validate validate-code validate-damage sanitize docs clean
 
 demo: $(RUN)
 	@$(BIN)/kernprof stalls traces/paper-table5-p100.nvprof.csv
@@ -46,8 +46,10 @@ validate: $(DEV)
 	$(BIN)/python -m validation "$(REPORTS)" -o docs/accuracy.md --record kernprof/timing/data/accuracy.toml
 
 # Long runs: thousands of generated programs and damaged cubins in the simulator.
+# Then 20,000 variants of machine code with fields of instructions and of the file changed.
 validate-code: $(DEV)
 	$(BIN)/python -m pytest -n auto -m validate $(PYTEST_ARGS)
+	$(BIN)/python -m validation.machine_code --count 20000 --jobs 2
 
 # The timing core built with gcc's sanitizers: changed inputs, then its tests. VARIANTS and SEED say
 # which inputs.
@@ -65,6 +67,11 @@ sanitize: $(DEV)
 	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so)" \
 	  ASAN_OPTIONS=detect_leaks=0 KERNPROF_TEST_CORE=$(CURDIR)/$(SANITIZED)/core.so \
 	  $(BIN)/python -m pytest -n 0 tests/timing
+
+# Ten thousand damaged reports: how many are refused, read whole, or lose something, told or not.
+# REPORTS, a folder of reports that are damaged too, can be left out.
+validate-damage: $(DEV)
+	$(BIN)/python -m validation.damage $(if $(REPORTS),--reports "$(REPORTS)") --count 10000 -o docs/damage.md
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

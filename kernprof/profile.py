@@ -267,6 +267,17 @@ class KernelProfile:
                 return float(found)
         return None
 
+    def not_a_number(self, metric: str) -> str | None:
+        """Return the spelling under which the source holds NaN or an infinity, else None.
+
+        The profiler collected such a metric and got no value: collecting it again brings nothing.
+        """
+        for name in aliases.spellings(metric):
+            found = self.metrics.get(name)
+            if isinstance(found, float) and not math.isfinite(found):
+                return name
+        return None
+
     def unit(self, metric: str) -> str | None:
         """Return the base unit of a metric's values, None where no rule knows the name."""
         return unit_of(metric)

@@ -76,6 +76,8 @@ class Family:
         The profiler option that collects the family.
     pattern
         Metric name with ``{R}`` in place of the reason.
+    absent
+        Core reasons that the family's GPUs do not have: it is whole without them.
     sparse
         True when reasons that never occurred are left out by the profiler.
     """
@@ -87,6 +89,7 @@ class Family:
     total: str | None
     collect: str
     pattern: str
+    absent: tuple[str, ...]
     sparse: bool
 
     def reason_in(self, metric: str) -> str | None:
@@ -113,6 +116,7 @@ def families() -> tuple[Family, ...]:
             total=row["total"] or None,
             collect=row["collect"],
             pattern=row["pattern"],
+            absent=tuple(row.get("absent", ())),
             sparse=row.get("sparse", False),
         )
         for row in table("stall_families")["family"]

@@ -8,9 +8,10 @@ kept.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from kernprof.errors import (
     DamagedReportError,
@@ -20,14 +21,16 @@ from kernprof.errors import (
 from kernprof.profile import Report
 from kernprof.reports.base import Candidate, Limits
 from kernprof.reports.lines import VALUE_CELLS, Line, head_lines
+from kernprof.reports.losses import Held, gaps, unfinished, unlike
 from kernprof.reports.ncu_csv_launch import LaunchBuilder, finish, number, rule, to_base
-from kernprof.reports.ncu_csv_survey import Survey, log_notices, no_table, take_survey, unit_row
+from kernprof.reports.ncu_csv_survey import log_notices, no_table, take_survey, unit_row
 from kernprof.reports.ncu_csv_table import Header, Page, Row, find_header, scan
 from kernprof.reports.ncu_labels import Naming, name_of
 from kernprof.reports.ncu_units import Unit, parse_unit
 from kernprof.reports.numbers import NumberFormat
 
 _IDENTITY = ("Process ID", "ID", "Kernel Name", "Context", "Stream", "Block Size", "Grid Size")
+_ID = re.compile(r"[0-9]{1,9}")
 
 
 class NcuCsvReader:
@@ -81,7 +84,8 @@ class NcuCsvReader:
             notices=(
                 *log_notices(survey, profiles),
                 *notices.listed(number_format),
-                *_uneven(launches, survey),
+                *_losses(launches),
+                *unfinished(candidate),
             ),
             session={"profiler": "ncu"},
         )
@@ -99,6 +103,8 @@ class Notices:
         found = []
         if number_format.decimal == ",":
             found.append("numbers are read with a decimal comma, as the file writes them")
+        if number_format.lakhs:
+            found.append("long numbers are read in groups of lakhs, as the file writes them")
         if self.scaled:
             found.append(
                 f"values are printed in scaled units ({', '.join(self.scaled)}), which keep few "
@@ -119,12 +125,13 @@ def _launches(
     header: Header | None = None
     columns: list[tuple[int, Naming, Unit]] | None = None
     open_launches: dict[tuple[str, ...], LaunchBuilder] = {}
-    count = values = 0
+    count = values = tables = 0
     for item in scan(candidate, limits):
         if isinstance(item, Header):
             yield from open_launches.values()
             open_launches = {}
             header, columns = item, None
+            tables += 1
             continue
         if isinstance(item, Line) or header is None:
             continue
@@ -144,6 +151,7 @@ def _launches(
                     f"more than {limits.launches} launches", where=f"line {item.line}"
                 )
             builder = open_launches[key] = _builder(header, item, number_format)
+            builder.table = tables
         elif header.page is Page.RAW:
             raise DamagedReportError(
                 f"two rows for the launch with ID {item.get(header, 'ID')!r}",
@@ -180,6 +188,8 @@ def _builder(header: Header, row: Row, number_format: NumberFormat) -> LaunchBui
         block=row.get(header, "Block Size"),
         device=row.get(header, "Device"),
         capability=row.get(header, "CC"),
+        process=row.get(header, "Process ID"),
+        number=row.get(header, "ID"),
     )
     if header.page is Page.SUMMARY:
         text = row.get(header, "Invocations")
@@ -210,6 +220,7 @@ def _add_long_row(
     title = "Metric Value" if header.page is Page.DETAILS else "Average"
     text = row.get(header, title)
     section = row.get(header, "Section Name")
+    builder.rows.add(_row_name(section, label))
     if not naming.known:
         naming = Naming(builder.distinct(label, section, text, unit), known=False, why=naming.why)
     if not _add(builder, naming, text, unit, number_format, row.line, notices):
@@ -267,15 +278,42 @@ def _add_rule(
     )
 
 
-def _uneven(launches: list[LaunchBuilder], survey: Survey) -> list[str]:
-    """Notice a last launch with fewer metrics than all others: the file may be cut there."""
-    if survey.pages != [Page.DETAILS] or len(launches) < 2:
-        return []
-    sizes = Counter(len(builder.printed) + len(builder.absent) for builder in launches[:-1])
-    last = len(launches[-1].printed) + len(launches[-1].absent)
-    usual = sizes.most_common(1)[0][0]
-    if last < usual and len(sizes) == 1:
-        return [
-            f"the last launch has {last} metrics where every other has {usual}: is the file cut?"
-        ]
-    return []
+def _losses(launches: list[LaunchBuilder]) -> list[str]:
+    """Notice IDs that are missing, and launches with fewer metrics than the others."""
+    return [
+        *_id_gaps(launches),
+        *unlike(
+            [
+                Held(f"launch {index}", builder.table, _rows_of(builder))
+                for index, builder in enumerate(launches)
+            ]
+        ),
+    ]
+
+
+def _rows_of(builder: LaunchBuilder) -> Collection[str]:
+    """Return what stands in the table for a launch: rows of a page, or metrics of a raw one."""
+    return builder.rows or builder.metrics.keys() | set(builder.absent)
+
+
+@lru_cache(maxsize=65_536)
+def _row_name(section: str, label: str) -> str:
+    """Return one text for the rows of all launches that have the same section and label."""
+    return f"{section}: {label}" if section else label
+
+
+def _id_gaps(launches: list[LaunchBuilder]) -> list[str]:
+    """Notice missing IDs: they count the launches of a process, or those of the whole run."""
+    by_process: dict[tuple[int, str], set[int]] = {}
+    by_table: dict[int, set[int]] = {}
+    for builder in launches:
+        if not _ID.fullmatch(builder.number):
+            return []
+        number = int(builder.number)
+        by_process.setdefault((builder.table, builder.process), set()).add(number)
+        by_table.setdefault(builder.table, set()).add(number)
+    found = [
+        [notice for numbers in groups for notice in gaps(numbers, "launches")]
+        for groups in (by_process.values(), by_table.values())
+    ]
+    return min(found, key=len)

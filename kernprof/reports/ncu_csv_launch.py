@@ -24,6 +24,7 @@ from kernprof.reports.base import Limits
 from kernprof.reports.ncu_labels import Naming
 from kernprof.reports.ncu_units import Kind, Unit, parse_unit
 from kernprof.reports.numbers import NumberFormat, narrow
+from kernprof.reports.repeats import Repeats
 from kernprof.reports.text import clean
 
 _DIMENSIONS = re.compile(r"\(?\s*(\d{1,19})\s*[,;x ]\s*(\d{1,19})\s*[,;x ]\s*(\d{1,19})\s*\)?")
@@ -52,6 +53,9 @@ class LaunchBuilder:
     block: str
     device: str
     capability: str
+    process: str = ""
+    number: str = ""
+    table: int = 0
     invocations: int = 1
     metrics: dict[str, MetricValue] = field(default_factory=dict)
     printed: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -59,7 +63,9 @@ class LaunchBuilder:
     rules: list[RuleResult] = field(default_factory=list)
     unknown: dict[str, str] = field(default_factory=dict)
     absent: list[str] = field(default_factory=list)
-    repeats: dict[str, int] = field(default_factory=dict)
+    rows: set[str] = field(default_factory=set)
+    labels: dict[str, int] = field(default_factory=dict)
+    repeats: Repeats = field(default_factory=Repeats)
     with_instances: int = 0
 
     def add(
@@ -67,10 +73,12 @@ class LaunchBuilder:
     ) -> bool:
         """Add one metric value; return whether the launch holds a value under that name now.
 
+        What comes twice follows ``kernprof.reports.repeats``: the later value counts.
+
         Raises
         ------
         DamagedReportError
-            A number that is none, or a second, different value for the metric.
+            A number that is none.
         """
         metric = naming.metric
         text = text.removeprefix(_MARKED)
@@ -79,21 +87,18 @@ class LaunchBuilder:
                 self.absent.append(metric)
             return False
         before = self.printed.get(metric)
-        if before is not None:
-            if before == (text, unit.text):
-                return True
-            if naming.known:
-                raise DamagedReportError(
-                    f"{metric} of launch {self.name!r} is {before[0]!r} and {text!r}: two launches "
-                    "under one ID? (several exports joined in one file need their header rows)",
-                    where=f"line {line}",
-                )
+        if before == (text, unit.text):
+            self.repeats.add(metric, self.metrics[metric], self.metrics[metric])
+            return True
         self.printed[metric] = (text, unit.text)
         instanced = _INSTANCES.fullmatch(text) if text[-1] == ")" else None
         if instanced is not None and text[0] in "+-.,0123456789":
             text = instanced.group(1)
             self.with_instances += 1
-        self.metrics[metric] = to_base(text, unit, number_format, line)
+        value = to_base(text, unit, number_format, line)
+        if before is not None:
+            self.repeats.add(metric, self.metrics[metric], value)
+        self.metrics[metric] = value
         if not naming.known:
             self.unknown[metric] = unit.base
         elif unit.kind is Kind.UNKNOWN:
@@ -109,7 +114,7 @@ class LaunchBuilder:
             if self.printed.get(name, (text, unit.text)) == (text, unit.text):
                 return name
         name = f"{section}: {label}"
-        count = self.repeats[name] = self.repeats.get(name, 1) + 1
+        count = self.labels[name] = self.labels.get(name, 1) + 1
         return f"{name} ({count})"
 
 
@@ -215,6 +220,12 @@ def finish(builder: LaunchBuilder, origin: str, limits: Limits) -> KernelProfile
             "table is cut",
             where=where,
         )
+    if builder.repeats.all_of(metrics):
+        raise DamagedReportError(
+            f"every metric of launch {name.kernel!r} stands twice, with other values: two launches "
+            "under one ID? (several exports joined in one file need their header rows)",
+            where=where,
+        )
     grid = dimensions(builder.grid, builder.line) or _shape(metrics, "grid")
     block = dimensions(builder.block, builder.line) or _shape(metrics, "block")
     _check_total(metrics, "launch__grid_size", grid, where)
@@ -243,7 +254,7 @@ def finish(builder: LaunchBuilder, origin: str, limits: Limits) -> KernelProfile
 
 
 def _notes(builder: LaunchBuilder) -> tuple[str, ...]:
-    notes = []
+    notes = list(builder.repeats.notes())
     if builder.unknown:
         listed = ", ".join(f"{name} [{unit}]" for name, unit in sorted(builder.unknown.items()))
         notes.append(f"kept as printed, under names or in units that no table knows: {listed}")

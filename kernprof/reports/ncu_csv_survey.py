@@ -9,7 +9,8 @@ from kernprof.errors import DamagedReportError, ReportError, UnknownFormatError
 from kernprof.profile import KernelProfile
 from kernprof.reports.base import Candidate, Limits
 from kernprof.reports.lines import Line
-from kernprof.reports.ncu_csv_table import Header, Page, Row, scan
+from kernprof.reports.losses import listed
+from kernprof.reports.ncu_csv_table import Header, Page, Row, looks_like_row, scan
 from kernprof.reports.ncu_labels import name_of
 from kernprof.reports.ncu_units import Unit, parse_unit
 from kernprof.reports.numbers import FormatEvidence, Whole
@@ -19,6 +20,7 @@ _SECTION = re.compile(r"\s*Section: \S")
 _WHOLE_UNITS = frozenset(
     {"", "inst", "thread", "warp", "block", "byte", "sector", "request", "cycle", "register"}
 )
+_METRIC_TITLE = re.compile(r"[A-Za-z0-9_.]+:?[a-z][A-Za-z0-9_.]*")
 _WHOLE_METRIC = re.compile(
     r".*\.(sum|max|min)|launch__.*(size|count|limit_\w+|per_thread|per_block\w*)"
 )
@@ -40,6 +42,10 @@ class Survey:
         Whether there are lines of ncu's text output.
     log
         The first warnings and errors of the log.
+    strays
+        Lines below a header that look like damaged rows.
+    odd_titles
+        Titles on the raw page that have no form of a metric's name.
     """
 
     evidence: FormatEvidence = field(default_factory=FormatEvidence)
@@ -47,6 +53,8 @@ class Survey:
     profiled: int = 0
     text_page: bool = False
     log: list[str] = field(default_factory=list)
+    strays: list[int] = field(default_factory=list)
+    odd_titles: list[str] = field(default_factory=list)
 
 
 def take_survey(candidate: Candidate, limits: Limits) -> Survey:
@@ -64,8 +72,11 @@ def take_survey(candidate: Candidate, limits: Limits) -> Survey:
         if isinstance(item, Header):
             header, kinds = item, None
             survey.pages.append(item.page)
+            survey.odd_titles += [
+                name for _, name in item.metrics if not _METRIC_TITLE.fullmatch(name)
+            ]
         elif isinstance(item, Line):
-            _survey_line(survey, item)
+            _survey_line(survey, item, header)
         elif header is not None:
             if header.page is Page.RAW:
                 if kinds is None:
@@ -88,7 +99,7 @@ def take_survey(candidate: Candidate, limits: Limits) -> Survey:
     return survey
 
 
-def _survey_line(survey: Survey, line: Line) -> None:
+def _survey_line(survey: Survey, line: Line, header: Header | None) -> None:
     text = line.text.lstrip()
     if text.startswith("==PROF=="):
         survey.profiled += _PROFILED.match(text) is not None
@@ -97,6 +108,8 @@ def _survey_line(survey: Survey, line: Line) -> None:
             survey.log.append(text[:500])
     elif _SECTION.match(line.text):
         survey.text_page = True
+    elif header is not None and looks_like_row(text, header):
+        survey.strays.append(line.number)
 
 
 def _whole_kind(metric: str, unit: Unit) -> Whole:
@@ -145,18 +158,29 @@ def no_table(survey: Survey) -> ReportError:
 
 
 def log_notices(survey: Survey, profiles: tuple[KernelProfile, ...]) -> list[str]:
-    """Check the number of launches against the log, and repeat its errors.
+    """Check the number of launches against the log, tell damaged rows, and repeat its errors.
 
     Raises
     ------
     DamagedReportError
         The log says that more launches were profiled, and names no error.
     """
+    strays = []
+    if survey.strays:
+        strays.append(
+            f"{len(survey.strays)} line(s) below the header look like damaged rows and are not "
+            f"read (line {survey.strays[0]})"
+        )
+    if survey.odd_titles:
+        strays.append(
+            f"{len(survey.odd_titles)} column(s) have titles that are no metric names "
+            f"({listed(survey.odd_titles)}): what they stand for is lost"
+        )
     errors = [text for text in survey.log if text.startswith("==ERROR==")]
     found = sum(profile.launches for profile in profiles)
     if survey.profiled > found:
         message = f"the log tells of {survey.profiled} profiled launches, the table holds {found}"
         if not errors:
             raise DamagedReportError(f"{message}: the file is cut")
-        return [message, *errors[:3]]
-    return errors[:3]
+        return [message, *strays, *errors[:3]]
+    return [*strays, *errors[:3]]

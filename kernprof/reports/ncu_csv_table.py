@@ -73,8 +73,10 @@ class Header:
         Where it stands.
     columns
         Position by title.
+    width
+        Number of columns.
     metrics
-        Position and name of every metric column (raw page only).
+        Position and name of every metric column (raw page only). A name can come twice.
     delimiter
         What separates cells.
     quoted
@@ -85,14 +87,10 @@ class Header:
     page: Page
     line: int
     columns: Mapping[str, int]
+    width: int
     metrics: tuple[tuple[int, str], ...]
     delimiter: str
     quoted: bool
-
-    @property
-    def width(self) -> int:
-        """Number of columns."""
-        return len(self.columns)
 
     @property
     def least_width(self) -> int:
@@ -123,7 +121,7 @@ def find_header(text: str, line: int) -> Header | None:
     Raises
     ------
     DamagedReportError
-        A header with a title twice.
+        A header with a title twice that is no metric of the raw page.
     """
     if _NAME not in text:
         return None
@@ -157,7 +155,7 @@ def _page(titles: list[str]) -> Page | None:
 def _header(titles: list[str], page: Page, line: int, delimiter: str, *, quoted: bool) -> Header:
     columns: dict[str, int] = {}
     for index, title in enumerate(titles):
-        if title in columns:
+        if title in columns and not (page is Page.RAW and _is_metric(title)):
             raise DamagedReportError(f"two columns are titled {title!r}", where=f"line {line}")
         columns[title] = index
     if page is not Page.SUMMARY and "ID" not in columns:
@@ -168,12 +166,21 @@ def _header(titles: list[str], page: Page, line: int, delimiter: str, *, quoted:
         )
     metrics: tuple[tuple[int, str], ...] = ()
     if page is Page.RAW:
-        metrics = tuple(
-            (index, title)
-            for title, index in columns.items()
-            if title and title not in _KEYS and not any(mark in title for mark in _NVTX)
-        )
-    return Header(page, line, columns, metrics, delimiter, quoted)
+        metrics = tuple((index, title) for index, title in enumerate(titles) if _is_metric(title))
+    return Header(page, line, columns, len(titles), metrics, delimiter, quoted)
+
+
+def _is_metric(title: str) -> bool:
+    return bool(title) and title not in _KEYS and not any(mark in title for mark in _NVTX)
+
+
+def looks_like_row(text: str, header: Header) -> bool:
+    """Tell whether a line that is no row of a table has the look of a damaged one.
+
+    The profiled program's own output stands between rows too; it does not have the delimiters of
+    half a row.
+    """
+    return not is_log_line(text) and 2 * (text.count(header.delimiter) + 1) >= header.least_width
 
 
 def scan(candidate: Candidate, limits: Limits) -> Iterator[Header | Row | Line]:

@@ -1,8 +1,9 @@
 """Numbers as a profiler prints them in the user's locale.
 
 ``ncu`` groups digits and writes the decimal mark as the locale wants: ``1,234.5``, ``1.234,5``,
-``1 234,5``, ``1'234.5``. A single ``1,234`` can be read in two ways. Which one a file means is
-found from all of its numbers together, and refused where they don't tell: never guessed.
+``1 234,5``, ``1'234.5``, and by lakh and crore ``12,34,567.5``. A single ``1,234`` can be read in
+two ways. Which one a file means is found from all of its numbers together, and refused where they
+don't tell: never guessed.
 """
 
 from __future__ import annotations
@@ -22,6 +23,10 @@ _NUMBER = re.compile(
     rf"([+-]?)([0-9.,{_SPACES}{_APOSTROPHES}]*[0-9][0-9.,{_SPACES}{_APOSTROPHES}]*)([eE][+-]?\d{{1,4}})?"
 )
 _GROUPED = re.compile(rf"[0-9]{{1,3}}(?:([.,{_SPACES}{_APOSTROPHES}])[0-9]{{3}})(?:\1[0-9]{{3}})*")
+_LAKHS = re.compile(
+    rf"[0-9]{{1,2}}(?:([.,{_SPACES}{_APOSTROPHES}])[0-9]{{2}})(?:\1[0-9]{{2}})*\1[0-9]{{3}}"
+)
+"""India groups the last three digits, and every two before them (CLDR, pattern #,##,##0.###)."""
 _POINT = re.compile(r"[+-]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)\.(?:[0-9]{1,2}|[0-9]{4,})")
 """A number with a decimal point that can't be read otherwise: most cells of most files."""
 _PLAIN = re.compile(r"[+-]?[0-9]{1,300}")
@@ -54,9 +59,18 @@ class Whole(Enum):
 
 @dataclass(frozen=True, slots=True)
 class NumberFormat:
-    """How a file writes numbers: its decimal mark, ``.`` or ``,``."""
+    """How a file writes numbers.
+
+    Parameters
+    ----------
+    decimal
+        Its decimal mark, ``.`` or ``,``.
+    lakhs
+        Whether long numbers are grouped as India does, ``12,34,567``.
+    """
 
     decimal: str = "."
+    lakhs: bool = False
 
     @property
     def group(self) -> str:
@@ -86,7 +100,7 @@ class NumberFormat:
             return None
         sign, body, exponent = match.groups()
         whole, mark, fraction = body.partition(self.decimal)
-        digits = _ungroup(whole, self.group)
+        digits = _ungroup(whole, self.group, lakhs=self.lakhs)
         if (mark and not fraction) or (fraction and not fraction.isdecimal()):
             raise ValueError(text)
         if not mark and not exponent:
@@ -94,13 +108,15 @@ class NumberFormat:
         return Decimal(f"{sign}{digits}.{fraction or '0'}{exponent or ''}")
 
 
-def _ungroup(whole: str, group: str) -> str:
+def _ungroup(whole: str, group: str, *, lakhs: bool) -> str:
     """Return the digits before the decimal mark without their grouping."""
     if whole.isdecimal():
         return whole
     if not whole:
         return "0"
     match = _GROUPED.fullmatch(whole)
+    if lakhs and (match is None or whole.count(match.group(1)) > 1):
+        match = _LAKHS.fullmatch(whole)
     if match is None or match.group(1) not in (group, *_SPACES, *_APOSTROPHES):
         raise ValueError(whole)
     return whole.replace(match.group(1), "")
@@ -117,6 +133,7 @@ class FormatEvidence:
     def __init__(self) -> None:
         self._seen: dict[tuple[str, _Role], tuple[int, str]] = {}
         self._open: dict[str, tuple[int, str]] = {}
+        self._groups: dict[bool, tuple[int, str]] = {}
 
     def add(self, text: str, line: int, whole: Whole = Whole.UNKNOWN) -> None:
         """Look at one printed number (any other text tells nothing).
@@ -135,6 +152,7 @@ class FormatEvidence:
             return
         if _POINT.fullmatch(text):
             self._note(".", _Role.DECIMAL, line, text)
+            self._group(text.lstrip("+-").partition(".")[0], line, text)
             return
         match = _NUMBER.fullmatch(text)
         if match is None:
@@ -144,12 +162,14 @@ class FormatEvidence:
         if dots and commas:
             last = "." if body.rindex(".") > body.rindex(",") else ","
             self._note(last, _Role.DECIMAL, line, text)
+            self._group(body.rpartition(last)[0], line, text)
             return
         if not dots and not commas:
             return
         mark = "." if dots else ","
         if dots + commas > 1:
             self._note(mark, _Role.GROUP, line, text)
+            self._group(body, line, text)
             return
         before, _, after = body.partition(mark)
         can_group = len(after) == 3 and 1 <= len(before) <= 3 and before[0] != "0"
@@ -179,10 +199,16 @@ class FormatEvidence:
                 f"numbers in two locales: {dot[1]!r} in line {dot[0]} has a decimal point, "
                 f"{comma[1]!r} in line {comma[0]} a decimal comma; {REMEDY}"
             )
+        lakhs, thousands = self._groups.get(True), self._groups.get(False)
+        if lakhs and thousands:
+            raise DamagedReportError(
+                f"numbers in two locales: {lakhs[1]!r} in line {lakhs[0]} is grouped in lakhs, "
+                f"{thousands[1]!r} in line {thousands[0]} in thousands; {REMEDY}"
+            )
         if comma:
-            return NumberFormat(",")
+            return NumberFormat(",", lakhs is not None)
         if dot:
-            return NumberFormat(".")
+            return NumberFormat(".", lakhs is not None)
         if self._open:
             line, text = min(self._open.values())
             mark = "," if "," in text else "."
@@ -192,6 +218,13 @@ class FormatEvidence:
                 where=f"line {line}",
             )
         return NumberFormat(".")
+
+    def _group(self, whole: str, line: int, text: str) -> None:
+        """Note how a number with two or more groups before its decimal mark is grouped."""
+        lakhs = _LAKHS.fullmatch(whole) is not None
+        grouped = _GROUPED.fullmatch(whole)
+        if lakhs or (grouped is not None and whole.count(grouped.group(1)) > 1):
+            self._groups.setdefault(lakhs, (line, text))
 
     def _note(self, mark: str, role: _Role, line: int, text: str) -> None:
         if (mark, role) not in self._seen:

@@ -12,8 +12,8 @@ from kernprof.devices.table import architecture
 from kernprof.errors import UsageError
 from kernprof.metrics.stall_reasons import ClassMap, Family, StallClass, families
 from kernprof.profile import KernelProfile, Missing
-from kernprof.stalls.breakdown import Breakdown, breakdown
-from kernprof.stalls.figures import Figure, evaluate
+from kernprof.stalls.breakdown import Breakdown, breakdown, nan_reasons
+from kernprof.stalls.figures import Figure, evaluate, returned_nan
 from kernprof.stalls.verdict import Verdict, judge
 
 if TYPE_CHECKING:
@@ -234,6 +234,10 @@ def _stall_remedy(profile: KernelProfile, options: StallOptions) -> str:
         return "a static view has no stalls: profile the launch or predict it"
     if profile.source == "published":
         return "the published figures this file holds have no stall reasons"
+    for family in families():
+        nan = nan_reasons(profile, family)
+        if nan:
+            return returned_nan([family.pattern.replace("{R}", reason) for reason in nan])
     if profile.collector is not None and profile.collector.tool == "nvprof":
         wanted = _family("nvprof").collect
         return f"collect them with {wanted}"

@@ -113,6 +113,13 @@ def breakdown(
         raw, parts, unknown = _collect(profile, candidate)
         if not raw:
             continue
+        nan = nan_reasons(profile, candidate)
+        if nan:
+            incomplete.append(
+                f"the profiler returned NaN for {len(nan)} reason(s) of the family "
+                f"{candidate.name} ({', '.join(nan[:3])}): not used, its shares would be wrong"
+            )
+            continue
         lacking = _lacking(candidate, raw)
         if lacking:
             incomplete.append(
@@ -128,6 +135,18 @@ def breakdown(
             notes.append(f"unknown stall reason(s) counted as others: {', '.join(unknown)}")
         return Breakdown(candidate, raw, parts, shares, tuple(unknown), tuple(notes))
     return None
+
+
+def nan_reasons(profile: KernelProfile, family: Family) -> list[str]:
+    """Return the reasons of a family that were collected and have no value."""
+    found = []
+    for metric, value in profile.metrics.items():
+        spelled = family.reason_in(metric)
+        if spelled is None or not isinstance(value, float) or math.isfinite(value):
+            continue
+        if lookup(family.vocabulary, spelled) is not None:
+            found.append(spelled)
+    return sorted(found)
 
 
 def _collect(
@@ -163,7 +182,7 @@ def _lacking(family: Family, raw: Mapping[str, float]) -> list[str]:
     if family.total == "100" and abs(math.fsum(raw.values()) - 100.0) <= _WHOLE_TOLERANCE:
         return []
     core = {reason.name for reason in reasons(family.vocabulary).values() if reason.core}
-    return sorted(core - raw.keys())
+    return sorted(core.difference(raw, family.absent))
 
 
 def _shares(

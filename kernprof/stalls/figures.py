@@ -7,7 +7,7 @@ of ways, the best first.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -202,6 +202,11 @@ def _is_void(profile: KernelProfile, way: Way) -> bool:
     return profile.value(way.metric) == 0 and not any(witnesses)
 
 
+def _operands(way: Way) -> tuple[str, ...]:
+    single = (way.metric,) if way.metric is not None else ()
+    return (*single, *way.sum, *(way.ratio or ()))
+
+
 def _quotient(numerator: float | None, denominator: float | None) -> float | None:
     if numerator is None or not denominator:
         return None
@@ -217,9 +222,21 @@ def _total(profile: KernelProfile, metric: str) -> float | None:
     return total if math.isfinite(total) else None
 
 
+def returned_nan(names: Sequence[str]) -> str:
+    """Say of collected metrics that the profiler had no value for them."""
+    shown = ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
+    return (
+        f"{shown} was collected, but the profiler returned NaN (a counter that this GPU or MIG "
+        "instance does not serve, or a release that does not know the GPU)"
+    )
+
+
 def _remedy(profile: KernelProfile, row: Row) -> str:
     if row.absent_on_soc and profile.gpu.attributes.get("integrated") == 1:
         return row.absent_on_soc
+    nan = [name for way in row.ways for name in _operands(way) if profile.not_a_number(name)]
+    if nan:
+        return returned_nan(nan[:1])
     if profile.collector is not None and profile.collector.tool == "nvprof":
         if row.nvprof is None:
             return "nvprof has no metric for it"

@@ -119,6 +119,7 @@ def block(
     session: bytes = b"",
     payload_size: int | None = None,
     counts: Mapping[int, int] | None = None,
+    extra: bytes = b"",
 ) -> bytes:
     payload = b"".join(framed(entry) for entry in (*sources, *results))
     numbers: dict[int, int] = {1: len(sources), 2: len(results), **(counts or {})}
@@ -127,7 +128,7 @@ def block(
         header += text(3, session)
     header += text(4, b"".join(text(1, s) for s in strings))
     header += integer(5, len(payload) if payload_size is None else payload_size)
-    return framed(header) + payload
+    return framed(header + extra) + payload
 
 
 def session(version: str = "2024.1.0.0", comment: str = "", command: str = "") -> bytes:

@@ -203,11 +203,28 @@ def test_rows_of_a_sorted_table_find_their_launch(read) -> None:
     assert [len(profile.metrics) for profile in report.profiles] == [2, 2]
 
 
-def test_two_values_for_one_metric_are_refused(read) -> None:
-    rows = [build.detail(DURATION, "ns", "700"), build.detail(DURATION, "ns", "701")]
+def test_a_launch_that_comes_twice_is_refused(read) -> None:
+    rows = [
+        build.detail(metric, unit, value)
+        for duration in ("700", "701")
+        for metric, unit, value in ((DURATION, "ns", duration), (OCCUPANCY, "%", "50.00"))
+    ]
     with pytest.raises(DamagedReportError, match="two launches under one ID") as caught:
         read(build.details(rows))
-    assert caught.value.where == "line 3"
+    assert caught.value.where == "line 2"
+
+
+def test_of_two_values_the_later_one_counts_and_a_note_tells(read) -> None:
+    rows = [
+        build.detail(DURATION, "ns", "700"),
+        build.detail(OCCUPANCY, "%", "50.00"),
+        build.detail(DURATION, "ns", "701"),
+    ]
+    (profile,) = read(build.details(rows)).profiles
+    assert profile.duration_ns == 701
+    assert profile.notes == (
+        f"the report holds {DURATION} twice, 700 and 701; the later one counts",
+    )
 
 
 def test_the_same_value_in_two_sections_is_one(read) -> None:
@@ -344,6 +361,12 @@ def test_a_german_export(read) -> None:
     assert any("decimal comma" in notice for notice in report.notices)
 
 
+def test_an_indian_export(read) -> None:
+    report = read(raw_table(1).replace("2,560,000", "25,60,000"))
+    assert report.profiles[0].metrics["dram__bytes_read.sum"] == 2_560_000
+    assert any("lakhs" in notice for notice in report.notices)
+
+
 def test_a_table_that_does_not_tell_its_locale_is_refused(read) -> None:
     with pytest.raises(ReportError, match=r"can be 117344 or 117\.344"):
         read(build.details([build.detail("x__y.avg", "ns", "117.344")]))
@@ -447,7 +470,7 @@ def broken() -> dict[str, tuple[str, type[ReportError], str]]:
         ),
         "launch twice": (table + lines[2], DamagedReportError, "two rows"),
         "title twice": (
-            table.replace(f'"{OCCUPANCY}"', f'"{DURATION}"'),
+            table.replace('"Device"', '"CC"'),
             DamagedReportError,
             "two columns are titled",
         ),
@@ -457,7 +480,7 @@ def broken() -> dict[str, tuple[str, type[ReportError], str]]:
             DamagedReportError,
             "launch__grid_size is 17",
         ),
-        "bad number": (table.replace("2,560,000", "2,56,000"), DamagedReportError, "not a number"),
+        "bad number": (table.replace("2,560,000", "2,5600,00"), DamagedReportError, "not a number"),
         "word for a number": (table.replace("61.30", "many"), DamagedReportError, "no number"),
         "no ID": (
             build.quoted(("Kernel Name", *build.METRIC)),
@@ -530,7 +553,8 @@ def test_a_last_launch_with_fewer_metrics_is_noticed(read) -> None:
     ]
     assert read(build.details(rows)).notices == ()
     (notice,) = read(build.details(rows[:-1])).notices
-    assert "last launch has 1 metrics where every other has 2" in notice
+    assert "1 metric(s) are missing in 1 of 3 launches" in notice
+    assert "launch 2: Command line profiler metrics: c__d.sum" in notice
 
 
 @pytest.mark.parametrize(

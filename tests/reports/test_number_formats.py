@@ -123,3 +123,30 @@ def test_any_text_is_a_number_or_none_or_refused(text: str) -> None:
         except ValueError:
             continue
         assert value is None or isinstance(narrow(value), (int, float))
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("12,34,567", 1234567), ("1,00,000", 100000), ("12,345", 12345), ("9,87,65,432", 98765432)],
+)
+def test_digits_grouped_in_lakhs(text: str, value: int) -> None:
+    evidence = FormatEvidence()
+    evidence.add("1,23,456.5", 1)
+    evidence.add(text, 2)
+    found = evidence.decide()
+    assert found == NumberFormat(".", lakhs=True)
+    assert found.parse(text) == value
+    assert float(found.parse("1,23,456.5")) == 123456.5
+
+
+def test_lakhs_and_thousands_in_one_file_are_refused() -> None:
+    for thousands in ("1,234,567", "1,234,567.25"):
+        evidence = FormatEvidence()
+        evidence.add("12,34,567", 1)
+        evidence.add(thousands, 2)
+        with pytest.raises(DamagedReportError, match="in lakhs"):
+            evidence.decide()
+    with pytest.raises(ValueError, match="1,234,567"):
+        NumberFormat(".", lakhs=True).parse("1,234,567")
+    with pytest.raises(ValueError, match="12,34,567"):
+        NumberFormat(".").parse("12,34,567")

@@ -317,6 +317,39 @@ def test_shared_memory_that_is_printed_too_short_is_noted(read) -> None:
     assert "12.207KB" in profile.notes[0]
 
 
+def test_of_two_values_the_later_one_counts_and_a_note_tells(read) -> None:
+    row = ("3", "inst_executed", "Instructions", "1", "9", "5")
+    rows = [("P100 (0)", "k", *cells) for cells in (row, ROWS[0], (*row[:5], "6"))]
+    (profile,) = read(build.nvprof_metrics_csv(rows)).profiles
+    assert profile.metrics["inst_executed"] == 6
+    assert "holds inst_executed twice, 5 and 6; the later" in profile.notes[0]
+
+
+NVVP = (
+    '"Name","Start Time","Duration","Grid Size","Block Size","Regs","Static SMem","Dynamic SMem"\n'
+    '"[CUDA memcpy HtoD]","1.00 ms","2.000 µs",,,,,\n'
+    '"void k<int>(int)","1.25 ms","3.500 µs","[ 8,2,1 ]","[ 256,1,1 ]","10","0","2 KB"\n'
+)
+
+
+def test_a_timeline_of_the_visual_profiler(read) -> None:
+    report = read(NVVP)
+    (profile,) = report.profiles
+    assert (profile.kernel, profile.grid, profile.block) == ("k", Dim3(8, 2, 1), Dim3(256))
+    assert profile.duration_ns == 3500
+    assert (profile.registers, profile.shared_mem) == (10, SharedMemory(0, 2048))
+    assert any("1 copies" in notice for notice in report.notices)
+
+
+def test_a_timeline_without_units_has_no_times(read) -> None:
+    text = NVVP.replace(" ms", "").replace(" µs", "").replace(" KB", "")
+    (profile,) = read(text).profiles
+    assert profile.grid == Dim3(8, 2, 1)
+    assert profile.duration_ns is None
+    assert profile.shared_mem == SharedMemory(0, None)
+    assert len([note for note in profile.notes if "without a unit" in note]) == 2
+
+
 def replaced(text: str, old: str, new: str) -> str:
     assert old in text
     return text.replace(old, new)
@@ -349,10 +382,10 @@ def broken() -> dict[str, tuple[str, type[ReportError], str]]:
             "is not between",
         ),
         "no invocations": (replaced(csv, '",3,"', '",0,"'), damaged, "number of invocations"),
-        "two values": (
+        "a kernel twice": (
             csv + csv.splitlines()[-1].replace("0.600000", "0.650000") + "\n",
             damaged,
-            "is 0.6 and 0.65",
+            "stands twice",
         ),
         "no value": (build.nvprof_metrics_text({"k": ROWS[-1:]}), damaged, "no metric value"),
         "unit unknown": (replaced(metrics, "1.5000GB/s", "1.5000GW/s"), damaged, "unknown unit"),

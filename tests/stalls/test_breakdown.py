@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -132,6 +134,14 @@ def test_values_that_are_no_number_are_not_there() -> None:
     metrics = issue_ratios(long_scoreboard=1)
     metrics["smsp__average_warps_issue_stalled_wait_per_issue_active.ratio"] = float("nan")
     assert breakdown(profile(metrics)) is None
+
+
+def test_a_reason_without_a_value_spoils_its_family_and_no_other() -> None:
+    metrics = {**issue_ratios(long_scoreboard=1, branch_resolving=math.nan), **samples(wait=3)}
+    stalls = breakdown(profile(metrics))
+    assert stalls is not None
+    assert stalls.family.name == "samples"
+    assert "returned NaN for 1 reason(s) of the family per_issue_active" in stalls.notes[0]
 
 
 def test_a_total_that_is_off_is_told() -> None:

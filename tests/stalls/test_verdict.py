@@ -56,3 +56,10 @@ def test_what_is_missing_carries_a_remedy() -> None:
     missing = {m.metric: m.hint for m in analyse(profile({})).missing}
     assert "--section WarpStateStats" in missing["stalls"]
     assert missing["occupancy_pct"].endswith("--section Occupancy")
+
+
+def test_stalls_that_are_nan_were_collected() -> None:
+    metrics = {name: float("nan") for name in issue_ratios()}
+    missing = {m.metric: m.hint for m in analyse(profile(metrics)).missing}
+    assert "the profiler returned NaN" in missing["stalls"]
+    assert "and 13 more" in missing["stalls"]

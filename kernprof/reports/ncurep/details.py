@@ -11,6 +11,7 @@ from kernprof.errors import LimitExceededError
 from kernprof.profile import MachineCode, RuleResult
 from kernprof.reports.base import Limits
 from kernprof.reports.ncurep.frame import parse
+from kernprof.reports.ncurep.losses import Ledger
 from kernprof.reports.text import decode
 
 # As the file has them; NVIDIA's Python reader renumbers.
@@ -194,11 +195,15 @@ class Session:
         What the user wrote beside the report.
     cache_control
         The profiler's option of that name where its command line gives it.
+    silent
+        Whether no version of anything is told, of none that is kept either; every release tells
+        some.
     """
 
     versions: Mapping[str, str]
     comment: str | None
     cache_control: str | None
+    silent: bool
 
     @property
     def profiler(self) -> str | None:
@@ -226,6 +231,7 @@ def session(
         versions,
         earlier.comment or decode(message.Comments, limits.name_chars) or None,
         earlier.cache_control or (option.group(1).decode("ascii") if option else None),
+        earlier.silent and not message.VersionInfo,
     )
 
 
@@ -240,9 +246,12 @@ def shown(session: Session) -> dict[str, str]:
     return {name: text for name, text in found.items() if text}
 
 
-def source(raw: bytes, where: str, limits: Limits, allowance: Allowance) -> SourceEntry:
+def source(
+    raw: bytes, where: str, limits: Limits, allowance: Allowance, ledger: Ledger
+) -> SourceEntry:
     """Decode one source entry."""
     data = parse("SourceData", raw, where)
+    ledger.fields("SourceData", data)
     functions_raw = data.RelocationData.Functions
     files_raw = data.SourceFiles.Files
     allowance.take(len(functions_raw) + len(files_raw), where)

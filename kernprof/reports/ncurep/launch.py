@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 from kernprof.errors import DamagedReportError, LimitExceededError
@@ -23,7 +22,9 @@ from kernprof.reports.base import Limits
 from kernprof.reports.names import demangle, function_name
 from kernprof.reports.ncurep import details
 from kernprof.reports.ncurep.frame import parse
+from kernprof.reports.ncurep.losses import Ledger
 from kernprof.reports.ncurep.values import Names, instances, integer, plain_values, scalar
+from kernprof.reports.repeats import Repeats
 from kernprof.reports.text import clean, decode
 
 PROVENANCE = "kernprof__provenance"
@@ -42,9 +43,6 @@ _FIRST_IN_BLOCKS = (2020, 3)
 
 _RELEASE = re.compile(r"(\d{4})\.(\d+)")
 
-_MOST_NOTES = 10
-_NOTE_CHARS = 200
-
 _ATTRIBUTE = "device__attribute_"
 _LARGEST_EXTENT = 2**32 - 1
 
@@ -59,6 +57,19 @@ class Context:
     modules: Mapping[int, details.Module]
     session: details.Session
     allowance: details.Allowance
+    ledger: Ledger
+
+
+def failed(result: Any, position: int, where: str, context: Context) -> str | None:
+    """Return how to call a launch that failed under the profiler, None for every other one.
+
+    The profiler keeps such a launch with a block of (0, 0, 0), and metrics that are NaN.
+    """
+    block = result.BlockSize
+    if block.X or block.Y or block.Z:
+        return None
+    kernel, _, _ = _names(result, where, context.limits)
+    return f"launch {position} ({kernel}, {len(result.MetricResults)} metrics)"
 
 
 def profile(result: Any, position: int, where: str, context: Context) -> KernelProfile:
@@ -73,6 +84,8 @@ def profile(result: Any, position: int, where: str, context: Context) -> KernelP
     """
     limits = context.limits
     kernel, demangled, mangled = _names(result, where, limits)
+    context.ledger.fields("ProfileResult", result)
+    context.ledger.fields("SourceReference", result.Source)
     found = _metrics(result, where, context)
     metrics, tables = found.values, found.tables
     block = _extent(result.BlockSize, "block", where)
@@ -164,17 +177,14 @@ def _one_by_one(
 ) -> _Metrics:
     """Decode metrics in the order of the file and add them to those already known.
 
-    The profiler repeats some metrics: its own settings always with the same value, a duration that
-    two sections collect in different passes with two values. The later one counts: in public
-    reports of Nsight Compute 2025.1 it is the one that the report's rates per second were made
-    with (``gpc__cycles_elapsed.avg`` over ``gpc__cycles_elapsed.avg.per_second``).
+    What comes twice follows ``kernprof.reports.repeats``: the later value counts.
     """
     limits = context.limits
     names = context.names.by_index
     known = len(names)
     tables: dict[str, Instances] = {}
     unset: dict[str, None] = {}
-    replaced: dict[str, MetricValue] = {}
+    repeats = Repeats()
     for raw in raws:
         value: MetricValue | None
         plain = integer(raw) if len(raw) > 3 else None
@@ -183,6 +193,7 @@ def _one_by_one(
             metric = None
         else:
             metric = parse("Metric", raw, where)
+            context.ledger.fields("Metric", metric)
             index = metric.NameId
             value = scalar(metric.MetricValue, where, limits)
         if index >= known:
@@ -191,32 +202,16 @@ def _one_by_one(
             )
         name = names[index]
         if value is not None:
-            earlier = values.get(name, value)
-            if earlier != value and not (earlier != earlier and value != value):
-                replaced[name] = earlier
+            if name in values:
+                repeats.add(name, values[name], value)
             values[name] = value
         if metric is not None and metric.MetricValueList:
             tables[name] = instances(metric, where, limits)
+            context.ledger.total(name, value, metric, where)
         elif value is None:
             unset[name] = None
     missing = tuple(name for name in unset if name not in values and name not in tables)
-    return _Metrics(values, tables, missing, _repeats(replaced, values))
-
-
-def _repeats(
-    replaced: Mapping[str, MetricValue], values: Mapping[str, MetricValue]
-) -> tuple[str, ...]:
-    """Say which metrics stand in the report with two values."""
-    notes = [
-        clean(
-            f"the report holds {name} twice, {earlier} and {values[name]}; the later one counts",
-            _NOTE_CHARS,
-        )
-        for name, earlier in islice(replaced.items(), _MOST_NOTES)
-    ]
-    if len(replaced) > _MOST_NOTES:
-        notes.append(f"so it holds {len(replaced) - _MOST_NOTES} more metrics")
-    return tuple(notes)
+    return _Metrics(values, tables, missing, repeats.notes())
 
 
 def _gpu(metrics: Mapping[str, MetricValue]) -> Gpu:

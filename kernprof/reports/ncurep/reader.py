@@ -25,7 +25,8 @@ from kernprof.reports.ncurep.frame import (
     blocks,
     parse,
 )
-from kernprof.reports.ncurep.launch import Context, profile
+from kernprof.reports.ncurep.launch import Context, failed, profile
+from kernprof.reports.ncurep.losses import Ledger
 from kernprof.reports.ncurep.schema import runtime_is_slow
 from kernprof.reports.ncurep.values import Names
 from kernprof.reports.text import clean
@@ -67,27 +68,42 @@ class NcuRepReader:
 
 def _report(data: Buffer, parts: list[Block], context: Context, path: str) -> Report:
     profiles: list[KernelProfile] = []
+    position = 0
+    ledger = context.ledger
     skipped: dict[str, int] = {}
     for block in parts:
+        ledger.fields("BlockHeader", block.header)
         for entry in block.entries:
             if entry.kind == "result":
-                where = f"block {block.number}, launch {len(profiles)}, byte {entry.start}"
-                if len(profiles) >= context.limits.launches:
+                where = f"block {block.number}, launch {position}, byte {entry.start}"
+                if position >= context.limits.launches:
                     raise LimitExceededError(
                         f"more than {context.limits.launches} launches", where=where
                     )
                 result = parse("ProfileResult", data[entry.start : entry.end], where)
-                profiles.append(profile(result, len(profiles), where, context))
+                broken = failed(result, position, where, context)
+                if broken is not None:
+                    ledger.failed.append(broken)
+                else:
+                    profiles.append(profile(result, position, where, context))
+                    ledger.launch(profiles[-1])
+                position += 1
             elif entry.kind != "source":
                 skipped[entry.kind] = skipped.get(entry.kind, 0) + 1
     left_out = ", ".join(f"{count} {kind}" for kind, count in skipped.items())
     if not profiles:
+        if ledger.failed:
+            raise ReportError(f"no kernel launch succeeded under the profiler: {ledger.failed[0]}")
         if left_out:
             raise ReportError(
                 f"no kernel launch, only {left_out} result(s): profile with --replay-mode kernel"
             )
         raise DamagedReportError("the report holds no kernel launch")
-    notices = []
+    notices = [*ledger.notices()]
+    if context.session.silent:
+        notices.append(
+            "the report tells neither its profiler nor its driver: parts of it may be lost"
+        )
     if left_out:
         notices.append(f"{left_out} result(s) are not kernel launches and are not shown")
     if runtime_is_slow():
@@ -104,8 +120,9 @@ def _report(data: Buffer, parts: list[Block], context: Context, path: str) -> Re
 def _context(data: Buffer, parts: list[Block], path: str, limits: Limits) -> Context:
     """Collect what launches refer to: a name can stand in a later block than its user."""
     names: list[str] = []
+    ledger = Ledger(names)
     sources: list[details.SourceEntry] = []
-    session = details.Session({}, None, None)
+    session = details.Session({}, None, None, silent=True)
     allowance = details.Allowance(limits)
     for block in parts:
         where = f"block {block.number}"
@@ -114,9 +131,11 @@ def _context(data: Buffer, parts: list[Block], path: str, limits: Limits) -> Con
             raise LimitExceededError(f"more than {limits.names} names", where=where)
         for raw in table:
             try:
-                name = clean(raw.decode("utf-8"), limits.name_chars)
+                text = raw.decode("utf-8")
             except UnicodeDecodeError:
                 raise DamagedReportError("a metric name is not UTF-8", where=where) from None
+            name = clean(text, limits.name_chars)
+            ledger.cleaned += name != text
             if not name:
                 raise DamagedReportError("a metric name without characters", where=where)
             names.append(name)
@@ -128,8 +147,16 @@ def _context(data: Buffer, parts: list[Block], path: str, limits: Limits) -> Con
             if entry.kind == "source":
                 place = f"{where}, source at byte {entry.start}"
                 raw = data[entry.start : entry.end]
-                sources.append(details.source(raw, place, limits, allowance))
-    return Context(Names(names), path, limits, details.modules(sources), session, allowance)
+                sources.append(details.source(raw, place, limits, allowance, ledger))
+    return Context(
+        Names(names),
+        path,
+        limits,
+        details.modules(sources),
+        session,
+        allowance,
+        ledger,
+    )
 
 
 @contextmanager

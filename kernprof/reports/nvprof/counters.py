@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from kernprof.errors import DamagedReportError, LimitExceededError
-from kernprof.metrics.nvprof import modern
+from kernprof.metrics.nvprof import lookup, modern
+from kernprof.metrics.tables import table
 from kernprof.profile import (
     Collector,
     Gpu,
@@ -19,8 +20,10 @@ from kernprof.profile import (
 )
 from kernprof.reports import names
 from kernprof.reports.base import Limits
+from kernprof.reports.losses import Held, listed, unlike
 from kernprof.reports.nvprof.tables import Kind, Row
 from kernprof.reports.nvprof.values import metric_value
+from kernprof.reports.repeats import Repeats
 from kernprof.reports.text import clean
 
 _DEVICE_INDEX = re.compile(r" \(\d+\)$")
@@ -43,6 +46,8 @@ class _Kernel:
     instances: dict[str, InstanceTable] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     overflown: list[str] = field(default_factory=list)
+    printed: set[str] = field(default_factory=set)
+    repeats: Repeats = field(default_factory=Repeats)
 
 
 class CounterTable:
@@ -52,6 +57,7 @@ class CounterTable:
         self._kernels: dict[tuple[int, str, str], _Kernel] = {}
         self._run = 0
         self._kinds: set[Kind] = set()
+        self._names: dict[str, None] = {}
 
     def __len__(self) -> int:
         return len(self._kernels)
@@ -97,7 +103,10 @@ class CounterTable:
                 f"more than {limits.metrics_per_launch} metrics of one kernel", where=where
             )
         instanced = _INSTANCED.fullmatch(metric)
+        if row.header.kind is Kind.METRICS:
+            self._names[clean(instanced["name"] if instanced else metric, limits.name_chars)] = None
         if instanced is not None:
+            kernel.printed.add(instanced["name"])
             _add_instances(kernel, row, instanced["name"], int(instanced["count"]))
         else:
             _add_metric(kernel, row, clean(metric, limits.name_chars))
@@ -108,7 +117,7 @@ class CounterTable:
         Raises
         ------
         DamagedReportError
-            A kernel without any value.
+            A kernel without any value, or with two of each.
         """
         for index, kernel in enumerate(self._kernels.values()):
             if not kernel.metrics:
@@ -119,8 +128,14 @@ class CounterTable:
             name = names.parse(kernel.name, limits.name_chars)
             if not name.kernel:
                 raise DamagedReportError("a kernel without a name", where=f"line {kernel.line}")
+            if kernel.repeats.all_of(kernel.printed - set(kernel.overflown)):
+                raise DamagedReportError(
+                    f"every metric of kernel {name.kernel!r} stands twice, with other values: two "
+                    "tables joined without their headers?",
+                    where=f"line {kernel.line}",
+                )
             device = clean(_DEVICE_INDEX.sub("", kernel.device.strip()), limits.name_chars)
-            notes = list(dict.fromkeys(kernel.notes))
+            notes = [*dict.fromkeys(kernel.notes), *kernel.repeats.notes()]
             if kernel.overflown:
                 notes.append(f"overflown or not measured: {', '.join(kernel.overflown)}")
             yield KernelProfile(
@@ -138,6 +153,32 @@ class CounterTable:
                 notes=tuple(notes),
             )
 
+    def losses(self, *, printed: bool) -> list[str]:
+        """Tell kernels that lack metrics which the others have, and metrics that nvprof has not.
+
+        Parameters
+        ----------
+        printed
+            Whether the tables hold printed figures: those their author chose, under names of ours
+            too.
+        """
+        ours = {row["key"] for row in table("table_v")["row"]} if printed else set()
+        strange = [name for name in self._names if lookup(name) is None and name not in ours]
+        found = []
+        if strange:
+            found.append(
+                f"{len(strange)} metric(s) have names that nvprof's list does not hold "
+                f"({listed(strange)}): their own names may be lost"
+            )
+        if printed:
+            return found
+        return found + unlike(
+            [
+                Held(f"kernel {clean(name, 60)}", (run, device), kernel.printed)
+                for (run, device, name), kernel in self._kernels.items()
+            ]
+        )
+
 
 def _invocations(row: Row) -> int:
     text = row.get("Invocations")
@@ -152,16 +193,14 @@ def _add_metric(kernel: _Kernel, row: Row, metric: str) -> None:
     low, high, value = (
         metric_value(metric, row.get(title), row.line) for title in ("Min", "Max", "Avg")
     )
+    kernel.printed.add(metric)
     if value is None:
         kernel.overflown.append(metric)
         return
     if low is not None and high is not None:
         _check_order(row, metric, low, high, value)
-    before = kernel.metrics.get(metric)
-    if before is not None and before != value:
-        raise DamagedReportError(
-            f"{metric} of one kernel is {before} and {value}", where=f"line {row.line}"
-        )
+    if metric in kernel.metrics:
+        kernel.repeats.add(metric, kernel.metrics[metric], value)
     _store(kernel, metric, value, low, high)
 
 

@@ -122,6 +122,27 @@ class Database:
             if row[0] != "ok":
                 raise DamagedReportError(f"table {table} is damaged: {row[0]!r}")
 
+    def flaw(self) -> str | None:
+        """Return the first flaw that SQLite's own check finds in the whole file, or None."""
+        for row in self._rows("PRAGMA quick_check(1)", ()):
+            if row[0] != "ok":
+                return str(row[0])
+        return None
+
+    def written(self) -> dict[str, int]:
+        """Return how many rows were ever written to each table that numbers them from 1.
+
+        SQLite keeps the largest number of an AUTOINCREMENT column in ``sqlite_sequence`` (SQLite
+        documentation, "SQLite Autoincrement"), apart from the rows themselves.
+        """
+        if not self.has("sqlite_sequence"):
+            return {}
+        return {
+            name: last
+            for name, last in self.cells("sqlite_sequence", ("name", "seq"))
+            if isinstance(name, str) and isinstance(last, int)
+        }
+
     def integers(
         self, table: str, names: Sequence[str], where: str = "", values: Sequence[int] = ()
     ) -> Iterator[tuple[int, ...]]:

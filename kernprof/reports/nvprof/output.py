@@ -20,8 +20,9 @@ from kernprof.errors import (
 from kernprof.profile import KernelProfile, Report, Source
 from kernprof.reports.base import Candidate, Limits
 from kernprof.reports.lines import VALUE_CELLS, head_lines, is_log_line
+from kernprof.reports.losses import unfinished
 from kernprof.reports.nvprof.counters import CounterTable
-from kernprof.reports.nvprof.tables import Header, Heading, Kind, Row, find_header, scan
+from kernprof.reports.nvprof.tables import Header, Heading, Kind, Row, Stray, find_header, scan
 from kernprof.reports.nvprof.timings import Summary, Trace
 from kernprof.reports.text import clean
 
@@ -34,6 +35,8 @@ _OURS = (
 )
 # Our own log lines, in tables of printed figures: "==kernprof== source: published".
 _PROVENANCE = "kernprof=="
+_RESULT = "Profiling result"
+_COUNTERS = ("Metric result", "Event result")
 _MESSAGE_CHARS = 300
 _MESSAGES = 5
 
@@ -48,6 +51,41 @@ class _Findings:
     formats: dict[str, None] = field(default_factory=dict)
     messages: list[str] = field(default_factory=list)
     provenance: dict[str, list[str]] = field(default_factory=dict)
+    strays: list[int] = field(default_factory=list)
+    gaps: list[int] = field(default_factory=list)
+    announced: str | None = None
+    tables_lost: int = 0
+
+    def announce(self, section: str | None) -> None:
+        """Note that a section begins (None: the file ends), and whether the last one had a table.
+
+        Where nvprof collects metrics, a section of results without a table comes before theirs.
+        """
+        lost = self.announced in _COUNTERS or (
+            self.announced == _RESULT and section not in _COUNTERS
+        )
+        self.tables_lost += lost
+        self.announced = section
+
+    def losses(self) -> list[str]:
+        """Tell what the output itself shows to be missing."""
+        found = []
+        if self.tables_lost:
+            found.append(
+                f"{self.tables_lost} result section(s) hold no table that can be read: its header "
+                "is missing or damaged"
+            )
+        if self.strays:
+            found.append(
+                f"{len(self.strays)} line(s) outside of the tables look like rows and are not read "
+                f"(line {self.strays[0]})"
+            )
+        if self.gaps:
+            found.append(
+                f"{len(self.gaps)} blank line(s) stand between rows of a table (line "
+                f"{self.gaps[0]}): rows may be lost there"
+            )
+        return [*found, *self.counters.losses(printed=bool(self.provenance))]
 
 
 class NvprofOutputReader:
@@ -103,6 +141,9 @@ class NvprofOutputReader:
             notices=(
                 *found.summary.notices(),
                 *found.trace.notices(),
+                *found.losses(),
+                # The shares of a summary add up to the whole: none of it is missing.
+                *(unfinished(candidate) if len(found.counters) + len(found.trace) else ()),
                 *found.messages[:_MESSAGES],
             ),
             session={"profiler": "nvprof"},
@@ -117,13 +158,17 @@ def _gather(candidate: Candidate, limits: Limits) -> _Findings:
         if isinstance(item, Heading):
             section = _heading(found, item, section)
         elif isinstance(item, Header):
+            found.announced = None
             _header(found, item, section)
+        elif isinstance(item, Stray):
+            (found.gaps if item.blank else found.strays).append(item.line)
         else:
             rows += 1
             if rows > VALUE_CELLS:
                 raise LimitExceededError(f"more than {VALUE_CELLS} rows", where=f"line {item.line}")
             _row(found, item, section, limits)
     found.summary.close()
+    found.announce(None)
     return found
 
 
@@ -152,7 +197,9 @@ def _heading(found: _Findings, heading: Heading, section: str) -> str:
         return section
     if text.rstrip().endswith(":"):
         found.summary.close()
-        return text.rstrip(": ")
+        begun = text.rstrip(": ")
+        found.announce(begun)
+        return begun
     return section
 
 
@@ -184,7 +231,7 @@ def _header(found: _Findings, header: Header, section: str) -> None:
 
 def _is_gpu(section: str) -> bool:
     """Tell the sections about kernels from those about API calls, unified memory and NVTX."""
-    return section in ("", "Profiling result", "Metric result", "Event result")
+    return section in ("", _RESULT, *_COUNTERS)
 
 
 def _row(found: _Findings, row: Row, section: str, limits: Limits) -> None:

@@ -25,7 +25,7 @@ from kernprof.profile import (
 )
 from kernprof.reports import names
 from kernprof.reports.base import Candidate, Limits
-from kernprof.reports.nvprof import activities
+from kernprof.reports.nvprof import activities, losses
 from kernprof.reports.nvprof.activities import KernelRow, SourceLevel, Strings
 from kernprof.reports.nvprof.database import MAGIC, Database
 
@@ -80,7 +80,10 @@ class NvprofSqliteReader:
                 )
                 for index, kernel in enumerate(launches)
             )
-            notices = _notices(database, results)
+            notices = (
+                *_notices(database, results),
+                *losses.told(database, launches, gpus, codes.unknown, candidate.size_bytes),
+            )
             version = next(iter(database.integers("Version", ("version",))), (0,))[0]
         return Report(
             path=str(candidate.path),
@@ -145,11 +148,16 @@ class _Codes:
         self._database = database
         self._functions = activities.functions(database, strings)
         self._loaded: dict[int, MachineCode | None] = {}
+        self.unknown: set[int] = set()
+        """Functions that were asked for and are not in the file."""
 
     def symbol(self, function: int) -> str | None:
         """Return a function's symbol by its id."""
         entry = self._functions.get(function)
-        return entry[0] if entry is not None else None
+        if entry is None:
+            self.unknown.add(function)
+            return None
+        return entry[0]
 
     def of(self, function: int) -> MachineCode | None:
         """Return the machine code with a function."""

@@ -30,7 +30,7 @@ _CELL = re.compile(r"\S+(?: \S+)*")
 _DEVICE = re.compile(r'Device "(?P<name>.*)"')
 _KERNEL = re.compile(r"Kernel: (?P<name>.+)")
 _TYPE = re.compile(r"(?P<type>[A-Z][\w ().]*?):\s+(?=[0-9])")
-_UNIT = re.compile(r"|%|ns|us|ms|s|[KMGT]?B(/s)?")
+_UNIT = re.compile(r"|%|ns|us|µs|ms|s|[KMGT]?B(/s)?")
 _REMARKS = ("Warning", "Error", "Some kernel(s)", "Replaying")
 _FOOTERS = ("Regs:", "SSMem:", "DSMem:", "SrcMemType:", "DstMemType:")
 
@@ -66,6 +66,14 @@ class Header:
     titles: tuple[str, ...]
     is_csv: bool
     ends: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """A line outside of any table that has the look of a row, or a blank one between rows."""
+
+    line: int
+    blank: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +148,9 @@ def _kind(titles: tuple[str, ...]) -> Kind | None:
         return Kind.EVENTS
     if {"Time(%)", "Time", "Calls", "Avg", "Min", "Max", "Name"} <= found:
         return Kind.SUMMARY
+    if {"Name", "Start Time", "Duration", "Grid Size", "Block Size"} <= found:
+        # The Visual Profiler's export of its timeline.
+        return Kind.TRACE
     if {"Start", "Duration", "Name"} <= found:
         return Kind.TRACE if found & {"Grid Size", "Grid X"} else Kind.OTHER
     if {"Device", "Context", "Stream", "Kernel"} <= found and "Metric Name" not in found:
@@ -149,8 +160,11 @@ def _kind(titles: tuple[str, ...]) -> Kind | None:
     return None
 
 
-def scan(candidate: Candidate) -> Iterator[Heading | Header | Row]:
+def scan(candidate: Candidate) -> Iterator[Heading | Header | Row | Stray]:
     """Yield headings, headers and rows in file order; other lines are the program's own output.
+
+    Those of them that look like rows of the last table, and blank ones between its rows, are
+    yielded as strays.
 
     Raises
     ------
@@ -159,7 +173,9 @@ def scan(candidate: Candidate) -> Iterator[Heading | Header | Row]:
     """
     lines = read_lines(candidate)
     table: _Table | None = None
+    last: Header | None = None
     after_blank = False
+    rows = 0
     for line in lines:
         shown = line.text.strip()
         if is_log_line(shown):
@@ -171,10 +187,11 @@ def scan(candidate: Candidate) -> Iterator[Heading | Header | Row]:
             continue
         header = find_header(line.text, line.number) if shown else None
         if header is not None:
-            table, after_blank = _Table(header), False
+            table, last, after_blank, rows = _Table(header), header, False, 0
             yield header
         elif table is None:
-            continue
+            if last is not None and _looks_like_row(shown, last):
+                yield Stray(line.number)
         elif not shown:
             after_blank = True
         elif shown.startswith(_FOOTERS):
@@ -187,10 +204,22 @@ def scan(candidate: Candidate) -> Iterator[Heading | Header | Row]:
                     raise
                 # A blank line ends a table; what follows is the program's own output.
                 table = None
+                if last is not None and _looks_like_row(shown, last):
+                    yield Stray(line.number)
                 continue
-            after_blank = False
             if row is not None:
+                if after_blank and rows:
+                    yield Stray(line.number - 1, blank=True)
+                rows += 1
                 yield row
+            after_blank = False
+
+
+def _looks_like_row(shown: str, header: Header) -> bool:
+    """Tell a line with the cells of half a row, two of which hold numbers."""
+    cells = shown.split(",") if header.is_csv else _GAP.split(shown)
+    numbers = sum(any(character.isdecimal() for character in cell) for cell in cells)
+    return 2 * len(cells) >= len(header.titles) and numbers >= 2
 
 
 class _Table:

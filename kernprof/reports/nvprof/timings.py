@@ -26,8 +26,20 @@ from kernprof.reports.text import clean
 _DURATION = "gpu__time_duration.sum"
 _CORRELATION = re.compile(r" \[\d+\]$")
 _DEVICE_INDEX = re.compile(r" \(\d+\)$")
-_EXTENT = re.compile(r"\((\d{1,18}) (\d{1,18}) (\d{1,18})\)")
+_EXTENT = re.compile(
+    r"\((?P<x>\d{1,18}) (?P<y>\d{1,18}) (?P<z>\d{1,18})\)"
+    r"|\[ ?(?P<i>\d{1,18}), ?(?P<j>\d{1,18}), ?(?P<k>\d{1,18}) ?\]"
+)
+"""As nvprof prints it, and as the Visual Profiler does."""
 _GPU_TYPE = "GPU activities"
+_COLUMNS = {
+    "grid size": ("Grid Size", "Grid X"),
+    "block size": ("Block Size", "Block X"),
+    "registers": ("Regs*", "Registers Per Thread", "Regs"),
+    "static shared memory": ("SSMem*", "Static SMem"),
+    "dynamic shared memory": ("DSMem*", "Dynamic SMem"),
+}
+"""What every GPU trace tells of a launch, and the titles of it."""
 _CUT_NAME_CHARS = 15
 """Text traces cut device names to this."""
 
@@ -160,6 +172,7 @@ class Trace:
 
     def __init__(self) -> None:
         self._launches: list[_Timed] = []
+        self._lacking: dict[str, None] = {}
         self.copies = 0
 
     def __len__(self) -> int:
@@ -173,20 +186,26 @@ class Trace:
         DamagedReportError
             Values that are none.
         """
+        for what, titles in _COLUMNS.items():
+            if not any(title in row.cells for title in titles):
+                self._lacking[what] = None
         name = _CORRELATION.sub("", _name(row))
         if name.startswith("["):
             self.copies += 1
             return
         metrics: dict[str, MetricValue] = {}
-        duration = parse_value(row.get("Duration"), row.line, row.unit("Duration"))
-        if duration is not None:
+        notes: list[str] = []
+        duration = _printed(row, "Duration")
+        if duration is not None and not duration.kind and _of_visual_profiler(row):
+            notes.append(f"the duration {duration.text} is printed without a unit: not read")
+        elif duration is not None:
             if duration.kind != "time" or duration.value < 0:
                 raise DamagedReportError(
                     f"{clean(duration.text, 40)!r} is no duration", where=f"line {row.line}"
                 )
             metrics[_DURATION] = duration.value
         grid, block = _extent(row, "Grid"), _extent(row, "Block")
-        registers = _optional_count(row, "Regs*", "Registers Per Thread")
+        registers = _optional_count(row, "Regs*", "Registers Per Thread", "Regs")
         static, static_note = _bytes(row, "SSMem*", "Static SMem")
         dynamic, dynamic_note = _bytes(row, "DSMem*", "Dynamic SMem")
         told: dict[str, int | None] = {
@@ -215,7 +234,7 @@ class Trace:
                 block=block,
                 registers=registers,
                 shared_mem=SharedMemory(static, dynamic),
-                notes=tuple(note for note in (static_note, dynamic_note) if note),
+                notes=(*notes, *(note for note in (static_note, dynamic_note) if note)),
             )
         )
 
@@ -225,10 +244,18 @@ class Trace:
             yield launch.profile(f"{file_name}#{index}", limits)
 
     def notices(self) -> list[str]:
-        """Tell what was left out."""
-        if not self.copies:
-            return []
-        return [f"{self.copies} copies, memsets and memory events of the trace are left out"]
+        """Tell what was left out, and the columns that are not there."""
+        found = []
+        if self.copies:
+            found.append(
+                f"{self.copies} copies, memsets and memory events of the trace are left out"
+            )
+        if self._lacking:
+            found.append(
+                f"{len(self._lacking)} column(s) of every trace are missing in this one, or have "
+                f"other titles: {', '.join(self._lacking)}"
+            )
+        return found
 
 
 def _name(row: Row) -> str:
@@ -305,7 +332,7 @@ def _extent(row: Row, what: str) -> Dim3 | None:
         if text == "-":
             return None
         match = _EXTENT.fullmatch(text)
-        parts = [int(part) for part in match.groups()] if match else []
+        parts = [int(part) for part in match.groups() if part is not None] if match else []
     else:
         cells = [row.get(f"{what} {axis}") for axis in "XYZ"]
         if not any(cells):
@@ -321,9 +348,16 @@ def _extent(row: Row, what: str) -> Dim3 | None:
 
 def _bytes(row: Row, *titles: str) -> tuple[int | None, str | None]:
     """Return shared memory in bytes, and a note where the printed digits don't tell the byte."""
-    value = parse_value(row.get(*titles), row.line, row.unit(*titles))
+    value = _printed(row, *titles)
     if value is None:
         return None, None
+    if not value.kind and _of_visual_profiler(row):
+        # Nothing is nothing in every unit.
+        return (
+            (0, None)
+            if value.value == 0
+            else (None, f"shared memory {value.text} is printed without a unit: not read")
+        )
     if value.kind != "byte" or value.value < 0 or not math.isfinite(value.value):
         raise DamagedReportError(
             f"{titles[-1]} is {clean(value.text, 40)!r}; expected bytes", where=f"line {row.line}"
@@ -333,6 +367,19 @@ def _bytes(row: Row, *titles: str) -> tuple[int | None, str | None]:
     if resolution > 1.0 and value.value != round(value.value):
         note = f"shared memory is printed as {value.text}: known to {resolution:.0f} bytes"
     return round(value.value), note
+
+
+def _printed(row: Row, *titles: str) -> Printed | None:
+    """Return a cell's value; the Visual Profiler puts a blank before the unit, and writes µs."""
+    text, unit = row.get(*titles), row.unit(*titles)
+    if _of_visual_profiler(row):
+        text, unit = ("".join(part.replace("µ", "u").split()) for part in (text, unit))
+    return parse_value(text, row.line, unit)
+
+
+def _of_visual_profiler(row: Row) -> bool:
+    """Tell the Visual Profiler's export, which can be without units; nvprof's tables have them."""
+    return "Start Time" in row.cells
 
 
 def _device(row: Row) -> str:
