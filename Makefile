@@ -4,9 +4,19 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 RUN    := $(VENV)/.installed-run
 DEV    := $(VENV)/.installed-dev
-META   := pyproject.toml setup.py $(wildcard kernprof/timing/core/*)
+META   := pyproject.toml setup.py $(wildcard building/*.py kernprof/timing/core/*)
+# The versions that the tests have passed with; `make CONSTRAINTS= ...` takes the newest instead.
+CONSTRAINTS ?= constraints.txt
 
-.PHONY: demo test test-gpu lint format types bench validate validate-code docs clean
+# pip's warnings are for whoever looks for a failure, so its output is shown when there is one.
+define install
+	@echo "kernprof: installing $(1) into $(VENV)" >&2
+	@$(BIN)/python -m pip install --disable-pip-version-check --editable '$(1)' \
+	  $(addprefix -c ,$(CONSTRAINTS)) > $(VENV)/pip.log 2>&1 || \
+	  { cat $(VENV)/pip.log >&2; echo "kernprof: pip could not install $(1), see above" >&2; exit 4; }
+endef
+
+.PHONY: demo test test-gpu lint format types bench validate validate-code docs wheel constraints clean
 
 demo: $(RUN)
 	@$(BIN)/kernprof stalls traces/paper-table5-p100.nvprof.csv
@@ -22,7 +32,7 @@ test: $(DEV)
 
 # On a machine with an NVIDIA GPU; needs what the extra [gpu] installs.
 test-gpu: $(DEV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[gpu]'
+	$(call install,.[gpu])
 	$(BIN)/python -m pytest -m gpu $(PYTEST_ARGS)
 	$(BIN)/kernprof doctor --gpu
 
@@ -55,16 +65,29 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || \
 	  { echo "could not make $(VENV): on Debian, apt-get install python3-venv"; exit 4; }
 
-$(RUN): $(META) | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[pascal]'
+$(RUN): $(META) $(CONSTRAINTS) | $(BIN)/python
+	$(call install,.[pascal])
 	@touch $@
 
-$(DEV): $(META) | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+$(DEV): $(META) $(CONSTRAINTS) | $(BIN)/python
+	$(call install,.[dev])
 	@touch $@ $(RUN)
 
 docs: $(DEV)
 	$(BIN)/python -m mkdocs build --strict --quiet
+
+# For any Linux with glibc 2.17 (2014) or newer, whatever this machine has.
+GLIBC := 2_17
+wheel: | $(BIN)/python
+	@rm -rf build/lib* build/bdist*
+	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps -w dist . \
+	  --config-settings=--build-option=--plat-name=manylinux_$(GLIBC)_$$(uname -m) \
+	  > $(VENV)/pip.log 2>&1 || { cat $(VENV)/pip.log >&2; exit 4; }
+	@ls dist/*.whl
+
+# Takes the newest versions of everything that developing needs; run the tests before committing it.
+constraints:
+	@building/constraints.sh $(PYTHON) constraints.txt
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
