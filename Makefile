@@ -18,14 +18,18 @@ endef
 
 .PHONY: demo test test-gpu lint format types bench validate validate-code docs wheel constraints clean
 
+# A page: tests hold its width and length.
 demo: $(RUN)
-	@$(BIN)/kernprof stalls traces/paper-table5-p100.nvprof.csv
+	@echo "1. What the paper measured of three kernels on a Tesla P100 (its Table V):"
+	@$(BIN)/kernprof stalls traces/paper-table5-p100.nvprof.csv --brief
 	@echo
-	@$(BIN)/kernprof network mobilenet --launches
+	@echo "2. A depthwise layer as Caffe runs it, beside one direct kernel a pass, predicted without a GPU:"
+	@$(BIN)/kernprof layer --type depthwise --pass both --against direct
 	@echo
-	@echo "A depthwise layer on a Tesla P100 as Caffe runs it, then as one direct kernel a pass:"
-	@$(BIN)/kernprof layer --type depthwise --pass both
-	@$(BIN)/kernprof layer --type depthwise --pass both --lowering direct
+	@echo "3. To try next (without --brief and --against the tables tell more):"
+	@echo "   $(BIN)/kernprof layer --type pointwise --gpu p100,a100,h100"
+	@echo "   $(BIN)/kernprof network mobilenet --launches"
+	@echo "   $(BIN)/kernprof doctor"
 
 test: $(DEV)
 	$(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
