@@ -9,11 +9,13 @@ META   := pyproject.toml setup.py $(wildcard building/*.py kernprof/timing/core/
 CONSTRAINTS ?= constraints.txt
 
 # pip's warnings are for whoever looks for a failure, so its output is shown when there is one.
+PIP  := $(BIN)/python -m pip --disable-pip-version-check
+LOG  := $(VENV)/pip.log
+SHOW := { cat $(LOG) >&2; echo "kernprof: pip failed, its messages are above" >&2; exit 4; }
+
 define install
 	@echo "kernprof: installing $(1) into $(VENV)" >&2
-	@$(BIN)/python -m pip install --disable-pip-version-check --editable '$(1)' \
-	  $(addprefix -c ,$(CONSTRAINTS)) > $(VENV)/pip.log 2>&1 || \
-	  { cat $(VENV)/pip.log >&2; echo "kernprof: pip could not install $(1), see above" >&2; exit 4; }
+	@$(PIP) install $(addprefix -c ,$(CONSTRAINTS)) --editable '$(1)' > $(LOG) 2>&1 || $(SHOW)
 endef
 
 .PHONY: demo test test-gpu lint format types bench validate validate-code docs wheel constraints clean
@@ -75,6 +77,9 @@ $(RUN): $(META) $(CONSTRAINTS) | $(BIN)/python
 
 $(DEV): $(META) $(CONSTRAINTS) | $(BIN)/python
 	$(call install,.[dev])
+	@# Tests compile programs for the CPU: with a compiler from PyPI where there is none.
+	@$(BIN)/python building/core_compiler.py > $(VENV)/compiler.txt
+	@$(PIP) install -r $(VENV)/compiler.txt > $(LOG) 2>&1 || $(SHOW)
 	@touch $@ $(RUN)
 
 docs: $(DEV)
@@ -84,9 +89,8 @@ docs: $(DEV)
 GLIBC := 2_17
 wheel: | $(BIN)/python
 	@rm -rf build/lib* build/bdist*
-	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps -w dist . \
-	  --config-settings=--build-option=--plat-name=manylinux_$(GLIBC)_$$(uname -m) \
-	  > $(VENV)/pip.log 2>&1 || { cat $(VENV)/pip.log >&2; exit 4; }
+	@$(PIP) wheel --no-deps -w dist . > $(LOG) 2>&1 \
+	  --config-settings=--build-option=--plat-name=manylinux_$(GLIBC)_$$(uname -m) || $(SHOW)
 	@ls dist/*.whl
 
 # Takes the newest versions of everything that developing needs; run the tests before committing it.
