@@ -25,7 +25,7 @@ demo: $(RUN)
 	@echo "1. What the paper measured of three kernels on a Tesla P100 (its Table V):"
 	@$(BIN)/kernprof stalls traces/paper-table5-p100.nvprof.csv --brief
 	@echo
-	@echo "2. A depthwise layer as Caffe runs it, beside one direct kernel a pass, predicted without a GPU:"
+	@echo "2. A depthwise layer as Caffe runs it, beside one direct kernel a pass (predicted, no GPU needed):"
 	@$(BIN)/kernprof layer --type depthwise --pass both --against direct
 	@echo
 	@echo "3. To try next (without --brief and --against the tables tell more):"
