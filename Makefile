@@ -4,25 +4,42 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 RUN    := $(VENV)/.installed-run
 DEV    := $(VENV)/.installed-dev
-META   := pyproject.toml setup.py $(wildcard kernprof/timing/core/*)
+META   := pyproject.toml setup.py $(wildcard building/*.py kernprof/timing/core/*)
+# The versions that the tests have passed with; `make CONSTRAINTS= ...` takes the newest instead.
+CONSTRAINTS ?= constraints.txt
 
-.PHONY: demo test test-gpu lint format types bench validate validate-code validate-damage sanitize docs clean
+# pip's warnings are for whoever looks for a failure, so its output is shown when there is one.
+PIP  := $(BIN)/python -m pip --disable-pip-version-check
+LOG  := $(VENV)/pip.log
+SHOW := { cat $(LOG) >&2; echo "kernprof: pip failed, its messages are above" >&2; exit 4; }
 
+define install
+	@echo "kernprof: installing $(1) into $(VENV)" >&2
+	@$(PIP) install $(addprefix -c ,$(CONSTRAINTS)) --editable '$(1)' > $(LOG) 2>&1 || $(SHOW)
+endef
+
+.PHONY: demo test test-gpu lint format types bench validate validate-code validate-damage sanitize \
+        docs wheel constraints clean
+
+# A page: tests hold its width and length.
 demo: $(RUN)
-	@$(BIN)/kernprof stalls traces/paper-table5-p100.nvprof.csv
+	@echo "1. What the paper measured of three kernels on a Tesla P100 (its Table V):"
+	@$(BIN)/kernprof stalls traces/paper-table5-p100.nvprof.csv --brief
 	@echo
-	@$(BIN)/kernprof network mobilenet --launches
+	@echo "2. A depthwise layer as Caffe runs it, beside one direct kernel a pass (predicted, no GPU needed):"
+	@$(BIN)/kernprof layer --type depthwise --pass both --against direct
 	@echo
-	@echo "A depthwise layer on a Tesla P100 as Caffe runs it, then as one direct kernel a pass:"
-	@$(BIN)/kernprof layer --type depthwise --pass both
-	@$(BIN)/kernprof layer --type depthwise --pass both --lowering direct
+	@echo "3. To try next (without --brief and --against the tables tell more):"
+	@echo "   $(BIN)/kernprof layer --type pointwise --gpu p100,a100,h100"
+	@echo "   $(BIN)/kernprof network mobilenet --launches"
+	@echo "   $(BIN)/kernprof doctor"
 
 test: $(DEV)
 	$(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
 
 # On a machine with an NVIDIA GPU; needs what the extra [gpu] installs.
 test-gpu: $(DEV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[gpu]'
+	$(call install,.[gpu])
 	$(BIN)/python -m pytest -m gpu $(PYTEST_ARGS)
 	$(BIN)/kernprof doctor --gpu
 
@@ -79,16 +96,31 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || \
 	  { echo "could not make $(VENV): on Debian, apt-get install python3-venv"; exit 4; }
 
-$(RUN): $(META) | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[pascal]'
+$(RUN): $(META) $(CONSTRAINTS) | $(BIN)/python
+	$(call install,.[pascal])
 	@touch $@
 
-$(DEV): $(META) | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+$(DEV): $(META) $(CONSTRAINTS) | $(BIN)/python
+	$(call install,.[dev])
+	@# Tests compile programs for the CPU: with a compiler from PyPI where there is none.
+	@$(BIN)/python building/core_compiler.py > $(VENV)/compiler.txt
+	@$(PIP) install -r $(VENV)/compiler.txt > $(LOG) 2>&1 || $(SHOW)
 	@touch $@ $(RUN)
 
 docs: $(DEV)
 	$(BIN)/python -m mkdocs build --strict --quiet
+
+# For any Linux with glibc 2.17 (2014) or newer, whatever this machine has.
+GLIBC := 2_17
+wheel: | $(BIN)/python
+	@rm -rf build/lib* build/bdist*
+	@$(PIP) wheel --no-deps -w dist . > $(LOG) 2>&1 \
+	  --config-settings=--build-option=--plat-name=manylinux_$(GLIBC)_$$(uname -m) || $(SHOW)
+	@ls dist/*.whl
+
+# Takes the newest versions of everything that developing needs; run the tests before committing it.
+constraints:
+	@building/constraints.sh $(PYTHON) constraints.txt
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

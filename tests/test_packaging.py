@@ -7,8 +7,10 @@ environment was made from, and is skipped, visibly, where there is none.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +88,14 @@ def test_the_wheel_carries_its_data(environment: Environment) -> None:
         assert any(name.endswith(f"/{path.name}") for name in names), path.name
 
 
+def test_one_wheel_serves_every_version_of_python(environment: Environment) -> None:
+    """The core is called through ctypes: its name and the wheel's tag promise no version."""
+    names = zipfile.ZipFile(environment.wheel).namelist()
+    assert [name for name in names if name.endswith(".so")] == ["kernprof/timing/_core.abi3.so"]
+    assert "-cp311-abi3-" in environment.wheel.name
+    assert not [name for name in names if name.startswith("building/")]
+
+
 def test_the_installed_program_works_alone(environment: Environment) -> None:
     for name in ("kernprof", "gpu-kernprof"):
         done = environment.run(name, "--version")
@@ -93,6 +103,25 @@ def test_the_installed_program_works_alone(environment: Environment) -> None:
     shown = environment.run("kernprof", "stalls", str(ROOT / "traces/paper-table5-p100.nvprof.csv"))
     assert shown.returncode == 0, shown.stderr
     assert "published" in shown.stdout
+    doctor = environment.run("kernprof", "doctor", "--format", "csv")
+    assert "timing core (predicted cycles and stalls),ok" in doctor.stdout
+
+
+def test_constraints_name_versions_alone_and_cover_what_is_declared() -> None:
+    lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    pins = [line for line in lines if not line.startswith("#")]
+    assert all(re.fullmatch(r"[\w.-]+==[\w.!+]+", line) for line in pins)
+    assert "Python 3.11" in lines[1]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    asked = [*project["dependencies"], *(i for items in extras.values() for i in items)]
+    measuring = {*map(_name, extras["gpu"] + extras["pycuda"])} - {"nvidia-ml-py"}
+    missing = {*map(_name, asked)} - {"gpu-kernprof"} - measuring - {*map(_name, pins)}
+    assert not missing, "make constraints adds them"
+
+
+def _name(requirement: str) -> str:
+    return re.split(r"[^\w.-]", requirement)[0].lower().replace("_", "-")
 
 
 def test_options_of_line_profiler_get_a_hint_where_it_is_not_installed(

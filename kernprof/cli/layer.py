@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kernprof.cli.brief import BriefOption, check_format, show_layer
 from kernprof.cli.convert import REPORT_SUFFIX, EmbedSource, write
 from kernprof.cli.measured_layer import same_once, show_measured, timed, timing, under_ncu
 from kernprof.cli.output import (
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from kernprof.lowering.report import LayerReport
     from kernprof.networks.ir import Layer
     from kernprof.timing import WhatIf
+    from kernprof.view.brief import Lowered
 
 
 class LayerSource(StrEnum):
@@ -86,6 +89,10 @@ def layer(
     lowering: Annotated[
         Lowering, typer.Option(help="How the layer becomes launches.")
     ] = Lowering.CAFFE,
+    against: Annotated[
+        Lowering | None,
+        typer.Option(help="Set this lowering beside it, in short: what would it gain?"),
+    ] = None,
     engine: Annotated[
         Engine,
         typer.Option(
@@ -149,6 +156,7 @@ def layer(
         ),
     ] = "base",
     embed_source: EmbedSource = False,
+    brief: BriefOption = False,
     fmt: FormatOption = Format.TABLE,
     output: OutputOption = None,
 ) -> None:
@@ -167,6 +175,10 @@ def layer(
         raise UsageError(f"--source {source} takes the GPU that is here; leave --gpu out")
     if what_if and source not in (LayerSource.AUTO, LayerSource.PREDICTED):
         raise UsageError(f"--what-if changes a prediction; leave --source {source} out")
+    if brief or against is not None:
+        check_format(fmt)
+        if on_gpu or what_if or "," in (gpu or ""):
+            raise UsageError("--brief and --against show predictions for one GPU as it is")
     launcher = open_launcher(backend) if on_gpu else None
     devices = [find(part.strip()) for part in (gpu or _USUAL).split(",")]
     device = devices[0] if launcher is None else launcher.facts().device
@@ -183,6 +195,11 @@ def layer(
     found, of = _layer(kind, network, name, given, bias, engine)
     options = LoweringOptions(lowering=lowering, direction=direction, batch=batch, phase=phase)
     report = layer_report(found, options, network=of, counter=counter)
+    if brief or against is not None:
+        others = [] if against is None else [replace(options, lowering=against)]
+        reports = [report, *(layer_report(found, o, network=of, counter=counter) for o in others)]
+        show_layer([_lowered(each, device, source) for each in reports], fmt, output)
+        return
     if len(devices) > 1 or what_if:
         changes = ["", *(what_if or ())]
         _show_side_by_side(report, devices, changes, source, fmt, output, embed_source)
@@ -256,6 +273,15 @@ def _show_side_by_side(
     tables = gpu_tables(report, found)
     lines = "\n".join(layer_lines(report)) + "\n\n"
     emit_tables(tables, fmt, output, head=lines)
+
+
+def _lowered(report: LayerReport, device: Device, source: LayerSource) -> Lowered:
+    """Compile, and where possible simulate, a layer's launches."""
+    from kernprof.layers import static_launches
+    from kernprof.view.brief import Lowered
+
+    statics = static_launches(report.launches, device)
+    return Lowered(report, device, statics, _predicted(statics, device, source, report.name))
 
 
 def _predicted(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kernprof.cli.brief import BriefOption, check_format, emit_brief
 from kernprof.cli.output import (
     Format,
     FormatOption,
@@ -87,6 +88,7 @@ def stalls(
             show_default=False,
         ),
     ] = None,
+    brief: BriefOption = False,
     fmt: FormatOption = Format.TABLE,
     output: OutputOption = None,
 ) -> None:
@@ -94,8 +96,13 @@ def stalls(
     from kernprof.reports import load
     from kernprof.stalls.analysis import StallOptions, analyse
     from kernprof.stalls.group import grouped, select
+    from kernprof.view.brief import stall_tables
 
     options = StallOptions(classes, family, count_not_selected=not ignore_not_selected)
+    if brief:
+        check_format(fmt)
+        if lines:
+            raise UsageError("--brief leaves out what --lines asks for; take one of the two")
     profiles: list[KernelProfile] = []
     failures: list[InputError] = []
     nothing: UsageError | None = None
@@ -120,7 +127,11 @@ def stalls(
     together = group if group is not None else fmt is Format.TABLE
     # Per-instruction values belong to single launches.
     shown = grouped(profiles) if together and not lines else profiles
-    emit(render([analyse(p, options) for p in shown], fmt, output, top=top, lines=lines), output)
+    analyses = [analyse(p, options) for p in shown]
+    if brief:
+        emit_brief(stall_tables(analyses), fmt, output)
+    else:
+        emit(render(analyses, fmt, output, top=top, lines=lines), output)
     if failures:
         _fail(failures)
 

@@ -22,6 +22,7 @@ from kernprof.isolation import TIME_LIMIT_S, Limits, memory_limit
 if TYPE_CHECKING:
     from kernprof.isolation.child import ChildError
 
+_TENSOR = "pip install 'gpu-kernprof[tensor]'"
 _WITHOUT_PASCAL = 13
 _DROPPED = ("sm_50", "sm_52", "sm_53", "sm_60", "sm_61", "sm_62", "sm_70", "sm_72")
 """What CUDA 13 no longer compiles for (its release notes: Maxwell, Pascal, Volta)."""
@@ -278,6 +279,15 @@ def _first_error(log: str) -> str:
     lines = log.splitlines()
     for line in lines:
         if "error" in line:
-            missing = "cannot open source file" in line or "could not open source file" in line
-            return line.strip() + ("; name its directory with -I" if missing else "")
+            return line.strip() + _header_remedy(line)
     return lines[0].strip() if lines else "the compiler gives no reason"
+
+
+def _header_remedy(line: str) -> str:
+    """Say what brings a header that an error misses; nothing where it misses none."""
+    if "cannot open source file" not in line and "could not open source file" not in line:
+        return ""
+    # mma.h and its like are in the runtime's wheel, what they include in the compiler's.
+    if "crt/" in line:
+        return f"; it comes with: {_TENSOR}"
+    return "; name its directory with -I"

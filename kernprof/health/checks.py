@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from importlib import metadata, resources
 from pathlib import Path
+from typing import Any
 
 from kernprof._version import __version__
 from kernprof.errors import UnavailableError, UsageError
@@ -58,7 +59,9 @@ def examine() -> list[Finding]:
     checks: list[Callable[[], Iterator[Finding]]] = [
         _python,
         _libraries,
+        _core,
         _compiler,
+        extras,
         _cache,
         walls,
         _protobuf,
@@ -82,8 +85,33 @@ def _libraries() -> Iterator[Finding]:
         if version is not None:
             yield Finding(check, State.OK, version)
         else:
-            state = State.MISSING if row["required"] else State.OPTIONAL
-            yield Finding(check, state, "not installed", row["remedy"])
+            yield Finding(check, State.MISSING, "not installed", row["remedy"])
+
+
+def extras() -> Iterator[Finding]:
+    """Look which extras are whole."""
+    for row in _table()["extra"]:
+        versions = {name: _version(name) for name in row["packages"]}
+        missing = [name for name, version in versions.items() if version is None]
+        check = f"[{row['name']}] ({row['need']})"
+        if missing:
+            remedy = f"pip install 'gpu-kernprof[{row['name']}]'"
+            yield Finding(check, State.OPTIONAL, f"without {', '.join(missing)}", remedy)
+        else:
+            found = ", ".join(f"{name} {version}" for name, version in versions.items())
+            yield Finding(check, State.OK, found)
+
+
+def _core() -> Iterator[Finding]:
+    from kernprof.timing.native import core
+
+    check = "timing core (predicted cycles and stalls)"
+    try:
+        core()
+    except UnavailableError as missing:
+        yield Finding(check, State.MISSING, missing.what, missing.remedy)
+        return
+    yield Finding(check, State.OK, "built, of this version")
 
 
 def _compiler() -> Iterator[Finding]:
@@ -252,6 +280,6 @@ def _read(path: Path) -> str | None:
         return None
 
 
-def _table() -> dict[str, list[dict[str, str]]]:
+def _table() -> dict[str, list[dict[str, Any]]]:
     text = resources.files("kernprof.health").joinpath("data.toml").read_text("utf-8")
     return tomllib.loads(text)

@@ -257,9 +257,8 @@ def core() -> ctypes.CDLL:
     if place is None:
         raise UnavailableError(
             "the timing model's compiled core is not here",
-            "install a C++17 compiler (Debian: apt-get install g++), then install kernprof again: "
-            "pip install --force-reinstall --no-deps gpu-kernprof, or pip install -e . in a source "
-            "tree",
+            "install kernprof again: pip install --force-reinstall --no-deps gpu-kernprof, or "
+            "pip install -e . in a source tree, which take a compiler from PyPI where none is here",
         )
     library = ctypes.CDLL(place)
     told = [library.kernprof_sizes(k) for k in range(5)]

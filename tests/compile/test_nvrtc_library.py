@@ -96,3 +96,18 @@ def test_a_zero_in_a_text_does_not_end_it_in_silence() -> None:
 def test_other_libraries_are_refused(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"file too short|invalid ELF"):
         Nvrtc(Place(_file(tmp_path / "libnvrtc.so.12"), None))
+
+
+def test_headers_of_the_tensor_cores_are_found_or_the_extra_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    source = '#include <mma.h>\nextern "C" __global__ void k() {}'
+    real = nvrtc.header_dirs()
+    if any(folder.parent.name == "cuda_nvcc" for folder in real):
+        assert "k" in compile_source(source, arch="sm_80", use_cache=False).kernels
+    bare = tuple(folder for folder in real if folder.parent.name != "cuda_nvcc")
+    if not any((folder / "mma.h").is_file() for folder in bare):
+        pytest.skip("the CUDA runtime's headers are not here")
+    monkeypatch.setattr(nvrtc, "header_dirs", lambda: bare)
+    with pytest.raises(CompileError, match=r"crt/mma\.h.*pip install 'gpu-kernprof\[tensor\]'"):
+        compile_source(source, arch="sm_80", use_cache=False)

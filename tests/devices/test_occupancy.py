@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import random
-import shutil
 import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from host_compiler import MISSING, host_compiler
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -77,13 +76,15 @@ def _header() -> Path | None:
 
 def test_equals_the_vendors_calculator(tmp_path: Path) -> None:
     """Thousands of random launches on every architecture: blocks, limiters and allocations."""
-    header, compiler = _header(), shutil.which(os.environ.get("CXX", "g++"))
-    if header is None or compiler is None:
-        pytest.skip("needs nvidia-cuda-runtime-cu12 (cuda_occupancy.h) and a C++ compiler")
+    header, compiler = _header(), host_compiler()
+    if header is None:
+        pytest.skip("needs nvidia-cuda-runtime-cu12 (cuda_occupancy.h)")
+    if compiler is None:
+        pytest.skip(MISSING)
     binary = tmp_path / "calculator"
     source = Path(__file__).with_name("occupancy_header.cpp")
     subprocess.run(
-        [compiler, "-O1", "-w", f"-I{header.parent}", str(source), "-o", str(binary)], check=True
+        [*compiler, "-O1", "-w", f"-I{header.parent}", str(source), "-o", str(binary)], check=True
     )
     rng = random.Random(20)
     cases = []

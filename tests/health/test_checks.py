@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -64,3 +66,52 @@ def test_the_command_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
     document = json.loads(capsys.readouterr().out)
     assert document["schema"] == "kernprof/1"
     assert {"check", "state", "found", "remedy"} == set(document["findings"][0])
+
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_every_extra_is_told_as_it_is_declared() -> None:
+    """What the page lists is what pyproject.toml installs, but for the developers' extras."""
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    names = {
+        extra: [re.match(r"[\w-]+", item).group() for item in items]  # type: ignore[union-attr]
+        for extra, items in declared["optional-dependencies"].items()
+        if extra not in ("all", "dev")
+    }
+    told = {row["name"]: row["packages"] for row in checks._table()["extra"]}
+    assert told == names
+
+
+def test_all_is_every_extra_that_needs_no_gpu() -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    (whole,) = declared["optional-dependencies"]["all"]
+    extras = set(whole.removeprefix("gpu-kernprof[").removesuffix("]").split(","))
+    told = {row["name"] for row in checks._table()["extra"]}
+    assert extras == told - {"gpu", "pycuda"}
+
+
+def test_an_extra_that_lacks_a_package_names_it_and_the_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = checks._version
+    monkeypatch.setattr(checks, "_version", lambda d: None if d == "triton" else real(d))
+    finding = found("[pascal]")
+    assert (finding.state, finding.found) == (State.OPTIONAL, "without triton")
+    assert finding.remedy == "pip install 'gpu-kernprof[pascal]'"
+    monkeypatch.setattr(checks, "_version", lambda d: "3.4.0")
+    assert found("[pascal]").found == "triton 3.4.0"
+
+
+def test_a_core_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    from kernprof.timing import native
+
+    assert found("timing core").state is State.OK
+    monkeypatch.setattr(native, "_MODULE", "kernprof.timing._nowhere")
+    native.core.cache_clear()
+    try:
+        finding = found("timing core")
+    finally:
+        native.core.cache_clear()
+    assert finding.state is State.MISSING
+    assert "pip install" in (finding.remedy or "")

@@ -38,7 +38,7 @@
 #define __launch_bounds__(...)
 #define __align__(n) __attribute__((aligned(n)))
 // One copy is enough, as blocks run one after the other; the section lets all of it be reset.
-#define __shared__ static __attribute__((section("kp_shared")))
+#define __shared__ static __attribute__((section("kp_shared"), used))
 
 struct dim3 {
   unsigned x, y, z;
@@ -268,8 +268,9 @@ static inline unsigned atomicAdd(unsigned *at, unsigned value) {
 template <class T> static inline T __ldg(const T *at) { return *at; }
 static inline void __threadfence() {}
 static inline void __threadfence_block() {}
-static inline float rsqrtf(float x) { return 1.0f / std::sqrt(x); }
-// The C library has other functions of these names.
+static inline float reciprocal_root(float x) { return 1.0f / std::sqrt(x); }
+// The C library has other functions of these names, of the first since glibc 2.42.
+#define rsqrtf(x) reciprocal_root(x)
 #define __expf(x) expf(x)
 #define __logf(x) logf(x)
 static inline float __fdividef(float x, float y) { return x / y; }

@@ -1,4 +1,4 @@
-"""Kernels on the CPU: CUDA source, compiled by g++ with a header that stands for the GPU.
+"""Kernels on the CPU: CUDA source, compiled for the host with a header that stands for the GPU.
 
 ``emulator.h`` says what is emulated and what is made to show.
 """
@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from host_compiler import host_compiler, is_clang
 
 from kernprof.library import Geometry, KernelEntry, Pointer, Role
 
 SHIM = Path(__file__).with_name("emulator.h")
-COMPILER = shutil.which("g++")
+COMPILER = host_compiler()
 ORDERS = (0, 1, 2)
 """Threads in rising order, in falling order, shuffled."""
 
@@ -32,11 +33,14 @@ _OPTIONS = (
     "-shared",
     "-fPIC",
     "-w",
-    # GNU_UNIQUE would tie the libraries of several sources together.
-    "-fno-gnu-unique",
     "-fno-strict-aliasing",
     "-fsanitize=bounds,alignment,signed-integer-overflow,integer-divide-by-zero,shift",
-    "-fsanitize-undefined-trap-on-error",
+    # GNU_UNIQUE, which Clang has not, would tie the libraries of several sources together.
+    *(
+        ("-fsanitize-trap=all",)
+        if is_clang()
+        else ("-fsanitize-undefined-trap-on-error", "-fno-gnu-unique")
+    ),
 )
 _DYNAMIC = re.compile(
     r"extern\s+__shared__\s+(?:__align__\(\d+\)\s*)?([\w\s]+?)\s*\b(\w+)\s*\[\s*\]\s*;"
@@ -105,7 +109,7 @@ def build(source: str, file: str, kernels: Sequence[str], folder: Path) -> HostL
         made = unit.with_suffix(".so")
         unit.write_text(text)
         done = subprocess.run(
-            [COMPILER, *_OPTIONS, "-o", str(made), str(unit), "-ldl"],
+            [*COMPILER, *_OPTIONS, "-o", str(made), str(unit), "-ldl"],
             capture_output=True,
             text=True,
             timeout=240,

@@ -5,13 +5,12 @@ from __future__ import annotations
 import emulator
 import numpy as np
 import pytest
+from host_compiler import MISSING
 
 from kernprof.library import Geometry, KernelEntry, Pointer, Role, Scalar
 from kernprof.profile import Dim3
 
-pytestmark = pytest.mark.skipif(
-    emulator.COMPILER is None, reason="needs g++ to run kernels on the CPU"
-)
+pytestmark = pytest.mark.skipif(emulator.COMPILER is None, reason=MISSING)
 
 _PARAMETERS = "(const float *__restrict__ x, float *__restrict__ y, int n, float factor)"
 _BODIES = {

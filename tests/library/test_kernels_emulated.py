@@ -10,14 +10,13 @@ import emulator
 import numpy as np
 import pytest
 from emulator_cases import inputs, shapes
+from host_compiler import MISSING
 
 from kernprof.library import KernelEntry, Role, entries, entry, source
 from kernprof.library.reference import references
 from kernprof.lowering.launch import kernel_specs
 
-pytestmark = pytest.mark.skipif(
-    emulator.COMPILER is None, reason="needs g++ to run kernels on the CPU"
-)
+pytestmark = pytest.mark.skipif(emulator.COMPILER is None, reason=MISSING)
 
 SHAPES = 16
 # Their sums are exact for the inputs that are drawn: nothing but equality will do.

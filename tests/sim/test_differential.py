@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import shutil
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from host_compiler import MISSING, host_compiler
 from random_programs import device_source, host_source, programs
 
 from kernprof import sim
@@ -56,9 +56,9 @@ def by_host(
     folder: Path, seed: int, expressions: int, controls: int, first: int = 0
 ) -> tuple[list[str], Array]:
     """Programs and what the host's compiler makes of them."""
-    compiler = shutil.which("g++")
+    compiler = host_compiler()
     if compiler is None:
-        pytest.skip("g++ is not installed; it compiles the reference")
+        pytest.skip(MISSING)
     functions = [
         text.replace(f" p{first + k}(", f" p{k}(", 1)
         for k, text in enumerate(programs(seed, expressions, controls)[first:])
@@ -67,7 +67,7 @@ def by_host(
     source.write_text(host_source(functions))
     flags = ["-O1", "-w", "-std=c++17", "-fwrapv", "-ffp-contract=off", "-frounding-math"]
     subprocess.run(
-        [compiler, *flags, "-shared", "-fPIC", f"-I{HERE}", str(source), "-o", str(library)],
+        [*compiler, *flags, "-shared", "-fPIC", f"-I{HERE}", str(source), "-o", str(library)],
         check=True,
     )
     out = np.zeros((len(functions), THREADS), np.uint64)
