@@ -24,7 +24,8 @@ from kernprof.reports.names import demangle, function_name
 from kernprof.reports.ncurep import details
 from kernprof.reports.ncurep.frame import parse
 from kernprof.reports.ncurep.values import Names, instances, integer, plain_values, scalar
-from kernprof.reports.text import clean, decode
+from kernprof.reports.text import decode
+from kernprof.text import clean
 
 PROVENANCE = "kernprof__provenance"
 LAUNCHES = "kernprof__launches"

@@ -28,7 +28,7 @@ from kernprof.reports.ncurep.frame import (
 from kernprof.reports.ncurep.launch import Context, profile
 from kernprof.reports.ncurep.schema import runtime_is_slow
 from kernprof.reports.ncurep.values import Names
-from kernprof.reports.text import clean
+from kernprof.text import clean
 
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _PACKED_BYTES = 512

@@ -23,7 +23,7 @@ from kernprof.reports.lines import VALUE_CELLS, head_lines, is_log_line
 from kernprof.reports.nvprof.counters import CounterTable
 from kernprof.reports.nvprof.tables import Header, Heading, Kind, Row, find_header, scan
 from kernprof.reports.nvprof.timings import Summary, Trace
-from kernprof.reports.text import clean
+from kernprof.text import clean
 
 _OURS = (
     "NVPROF is profiling process",
