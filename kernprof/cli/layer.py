@@ -11,9 +11,11 @@ import typer
 from kernprof.cli.convert import REPORT_SUFFIX, EmbedSource, write
 from kernprof.cli.measured_layer import same_once, show_measured, timed, timing, under_ncu
 from kernprof.cli.output import (
+    ForceOption,
     Format,
     FormatOption,
     OutputOption,
+    check_outputs,
     emit,
     emit_tables,
     notice,
@@ -151,6 +153,7 @@ def layer(
     embed_source: EmbedSource = False,
     fmt: FormatOption = Format.TABLE,
     output: OutputOption = None,
+    force: ForceOption = False,
 ) -> None:
     """Show a layer: its cost, and the kernel launches it becomes on a GPU."""
     from kernprof.devices import find
@@ -162,6 +165,7 @@ def layer(
     from kernprof.view.document import dump
     from kernprof.view.table import to_csv
 
+    check_outputs({"-o": output}, [network] if network else [], force=force)
     on_gpu = source in (LayerSource.TIMED, LayerSource.MEASURED)
     if gpu is not None and on_gpu:
         raise UsageError(f"--source {source} takes the GPU that is here; leave --gpu out")

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kernprof.cli.output import (
+    ForceOption,
     Format,
     FormatOption,
     OutputOption,
+    check_outputs,
     emit,
     emit_tables,
     notice,
@@ -109,6 +111,7 @@ def network(
     dtype: Annotated[str, typer.Option(help="Data type of the sizes in bytes.")] = "float32",
     fmt: FormatOption = Format.TABLE,
     output: OutputOption = None,
+    force: ForceOption = False,
 ) -> None:
     """Count networks' MACs, parameters and activations, and the launches they become."""
     from kernprof.lowering.options import LoweringOptions
@@ -119,6 +122,7 @@ def network(
     from kernprof.view.document import SCHEMA, dump
     from kernprof.view.table import to_csv
 
+    check_outputs({"-o": output}, names or [], force=force)
     if show_list:
         emit("\n".join(network_names()) + "\n", output)
         return

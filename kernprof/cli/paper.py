@@ -9,9 +9,11 @@ import typer
 
 from kernprof.cli.launches import load_all
 from kernprof.cli.output import (
+    ForceOption,
     Format,
     FormatOption,
     OutputOption,
+    check_outputs,
     emit,
     emit_bytes,
     emit_tables,
@@ -65,6 +67,7 @@ def paper(
     ] = None,
     fmt: FormatOption = Format.TABLE,
     output: OutputOption = None,
+    force: ForceOption = False,
 ) -> None:
     """Recompute the paper's tables, figures and claims; -o FILE.png or .svg draws a figure."""
     from kernprof.paper.exhibits import KEYS, exhibit
@@ -77,6 +80,7 @@ def paper(
         raise UsageError(f"--with shows launches in Table V, not in {part}")
     if gpu and part not in (Part.TABLE3, Part.TABLE5, Part.ALL):
         raise UsageError(f"--gpu predicts for Tables III and V, not for {part}")
+    check_outputs({"-o": output}, reports or [], force=force)
     profiles = load_all(reports or [])
     shares = _shares(gpu) if gpu and part is Part.TABLE3 else {}
     if gpu is not None and part is not Part.TABLE3:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kernprof.cli.output import (
+    ForceOption,
     Format,
     FormatOption,
     OutputOption,
+    check_outputs,
     emit,
     notice,
     terminal_width,
@@ -89,12 +91,14 @@ def stalls(
     ] = None,
     fmt: FormatOption = Format.TABLE,
     output: OutputOption = None,
+    force: ForceOption = False,
 ) -> None:
     """Break down why the launches of reports are slow: Table V, stall reasons, a verdict."""
     from kernprof.reports import load
     from kernprof.stalls.analysis import StallOptions, analyse
     from kernprof.stalls.group import grouped, select
 
+    check_outputs({"-o": output}, files, force=force)
     options = StallOptions(classes, family, count_not_selected=not ignore_not_selected)
     profiles: list[KernelProfile] = []
     failures: list[InputError] = []
