@@ -17,6 +17,7 @@ import os
 import re
 import secrets
 import select
+import shutil
 import stat
 import sys
 from collections.abc import Hashable, Iterator
@@ -34,6 +35,7 @@ _MAX_LINKS = 40
 """As many links in a row as Linux follows (path_resolution(7))."""
 _CHUNK_BYTES = 1 << 30
 """write(2) takes at most about 2 GiB at once."""
+_COPY_BYTES = 1 << 20
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -46,6 +48,18 @@ def write_file(path: Path, content: bytes) -> None:
     """
     with open_result(path) as stream:
         stream.write(content)
+
+
+def copy_file(source: Path, path: Path) -> None:
+    """Write a copy of a file that another program has made, as ``write_file`` would.
+
+    Raises
+    ------
+    UsageError
+        It can't be written; an old file is as it was.
+    """
+    with source.open("rb") as content, open_result(path) as stream:
+        shutil.copyfileobj(content, stream, _COPY_BYTES)
 
 
 @contextmanager

@@ -171,6 +171,8 @@ def layer(
         raise UsageError(f"--source {source} takes the GPU that is here; leave --gpu out")
     if what_if and source not in (LayerSource.AUTO, LayerSource.PREDICTED):
         raise UsageError(f"--what-if changes a prediction; leave --source {source} out")
+    if source is LayerSource.TIMED and output is not None and output.suffix == REPORT_SUFFIX:
+        raise UsageError(f"-o {output}: a report needs --source measured")
     launcher = open_launcher(backend) if on_gpu else None
     devices = [find(part.strip()) for part in (gpu or _USUAL).split(",")]
     device = devices[0] if launcher is None else launcher.facts().device

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from kernprof.cli.convert import REPORT_SUFFIX
 from kernprof.cli.output import Format, emit, emit_tables, notice
-from kernprof.errors import UnavailableError, UsageError
+from kernprof.errors import UnavailableError
+from kernprof.writing import copy_file
 
 if TYPE_CHECKING:
     from kernprof.devices import Device
@@ -72,7 +73,7 @@ def under_ncu(
     """Run the same command under ncu, each launch once, and read the report."""
     import tempfile
 
-    from kernprof.cli.profile import notice_line
+    from kernprof.cli.profile import notice_line, report_name
     from kernprof.layers.measured import under_profiler
     from kernprof.measure.collect import CollectOptions, collect
 
@@ -82,8 +83,11 @@ def under_ncu(
     )
     keep = output if output is not None and output.suffix == REPORT_SUFFIX else None
     with tempfile.TemporaryDirectory(prefix="kernprof-") as folder:
-        report = keep or Path(folder) / "measured.ncu-rep"
+        report = Path(folder) / report_name(keep)
         done = collect(again, options, keep=report, progress=notice_line)
+        if keep is not None:
+            copy_file(report, keep)
+            notice(f"the report is in {keep}")
     for note in done.notes:
         notice(note)
     return under_profiler(statics, done.profiles, name)
@@ -131,9 +135,7 @@ def show_measured(
     from kernprof.view.table import to_csv
 
     if output is not None and output.suffix == REPORT_SUFFIX:
-        if not output.is_file():
-            raise UsageError(f"-o {output}: a report needs --source measured")
-        notice(f"the report is in {output}")
+        # The profiler's own report is there; the result is shown beside it.
         output = None
     if fmt is Format.JSON:
         emit(dump(view.layer_document(report, statics, device, measured=measured)), output)

@@ -19,6 +19,7 @@ from kernprof.cli.output import (
     emit,
     emit_tables,
     notice,
+    progress_bar,
 )
 from kernprof.errors import UsageError
 from kernprof.lowering.launch import Direction, Lowering, Phase
@@ -184,9 +185,6 @@ def _predict(
     networks: Sequence[Network], gpu: str, options: LoweringOptions
 ) -> dict[str, NetworkPrediction]:
     """Simulate networks one after the other, with a progress bar where someone looks."""
-    from rich.console import Console
-    from rich.progress import Progress
-
     from kernprof.devices import find
     from kernprof.layers import can_predict, predict_network
 
@@ -195,7 +193,7 @@ def _predict(
     if reason:
         raise UsageError(f"can't predict: {reason}; take another --gpu, or --source static")
     found = {}
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with progress_bar() as bar:
         for network in networks:
             task = bar.add_task(network.name, total=None)
 
@@ -216,9 +214,6 @@ def _show_measured(
     output: Path | None,
 ) -> None:
     """Run networks on the GPU here, one after the other, and show what they take."""
-    from rich.console import Console
-    from rich.progress import Progress
-
     from kernprof.errors import UnavailableError
     from kernprof.layers.measured_network import BATCHES, measure_network
     from kernprof.measure.launcher import open_launcher
@@ -237,7 +232,7 @@ def _show_measured(
         why = str(missing)
         notice(f"energy is not measured: {why}")
     found = []
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with progress_bar() as bar:
         for network in networks:
             task = bar.add_task(network.name, total=None)
 

@@ -17,10 +17,13 @@ from kernprof.cli.output import (
     emit,
     emit_bytes,
     emit_tables,
+    progress_bar,
 )
 from kernprof.errors import UsageError
 
 if TYPE_CHECKING:
+    from rich.progress import TaskID
+
     from kernprof.layers import NetworkPrediction
 
 DRAWINGS = (".png", ".svg", ".pdf")
@@ -113,14 +116,11 @@ def paper(
 
 def _shares(gpu: str) -> dict[str, NetworkPrediction]:
     """Predict the twelve networks, with a progress bar where someone looks."""
-    from rich.console import Console
-    from rich.progress import Progress, TaskID
-
     from kernprof.devices.table import find
     from kernprof.paper.predicted import predict_table3
 
     tasks: dict[str, TaskID] = {}
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with progress_bar() as bar:
 
         def step(network: str, done: int, total: int) -> None:
             if network not in tasks:

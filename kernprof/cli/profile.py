@@ -10,12 +10,21 @@ from typing import Annotated
 import typer
 
 from kernprof.cli.convert import REPORT_SUFFIX
-from kernprof.cli.output import Format, FormatOption, OutputOption, emit, notice
+from kernprof.cli.output import (
+    ForceOption,
+    Format,
+    FormatOption,
+    OutputOption,
+    check_outputs,
+    emit,
+    notice,
+    say,
+)
 from kernprof.cli.stalls import render
+from kernprof.cli.stopping import INTERRUPTED
 from kernprof.errors import UsageError
 from kernprof.measure.collect import Collected, CollectOptions, Tool
-
-_INTERRUPTED = 130
+from kernprof.writing import copy_file
 
 
 def register(app: typer.Typer) -> None:
@@ -83,6 +92,7 @@ def profile(
     lines: Annotated[bool, typer.Option("--lines", help="Stalls by instruction and line.")] = False,
     fmt: FormatOption = Format.TABLE,
     output: OutputOption = None,
+    force: ForceOption = False,
 ) -> None:
     """Run a program under ncu (or nvprof) and show the result; -o FILE.ncu-rep keeps the report."""
     from kernprof.measure.collect import collect
@@ -107,26 +117,36 @@ def profile(
     if dry_run:
         emit(shlex.join(_command(tool, program, options, keep, command)) + "\n", None)
         return
+    check_outputs({"-o": output}, command, force=force)
     with tempfile.TemporaryDirectory(prefix="kernprof-") as folder:
-        name = "measured.ncu-rep" if tool is Tool.NCU else "measured.csv"
+        report = Path(folder) / ("measured.csv" if tool is Tool.NVPROF else report_name(keep))
         done = collect(
             command,
             options,
             tool=tool,
             program=program,
-            keep=keep or Path(folder) / name,
+            keep=report,
             progress=notice_line,
         )
+        if keep is not None:
+            # Only a whole report takes the place of an old one.
+            copy_file(report, keep)
         _show(done, fmt, None if keep else output, top=top, lines=lines)
     if keep is not None:
         notice(f"the report is in {keep}")
     if any(note.startswith("interrupted") for note in done.notes):
-        raise typer.Exit(_INTERRUPTED)
+        raise typer.Exit(INTERRUPTED)
 
 
 def notice_line(line: str) -> None:
     """Pass a line of the profiler or of the application on, to stderr."""
-    typer.echo(line, err=True)
+    say(line, keep_spaces=True)
+
+
+def report_name(keep: Path | None) -> str:
+    """Name the profiler's own report as the one that is kept, where it takes the name as it is."""
+    # ncu puts process numbers and the like in the place of %p, %h, %q{...}, %i.
+    return "measured.ncu-rep" if keep is None or "%" in keep.name else keep.name
 
 
 def _command(
