@@ -31,6 +31,7 @@ from kernprof.networks.ir import (
     Softmax,
     Unsupported,
 )
+from kernprof.text import clean
 
 
 def pair(value: int | Pair) -> Pair:
@@ -55,7 +56,7 @@ class NetworkBuilder:
     """
 
     def __init__(self, name: str, input_shape: Shape | None, source: str) -> None:
-        self.name = name
+        self.name = clean(name)
         self.source = source
         self._layers: list[Layer] = []
         self._names: set[str] = set()
@@ -72,7 +73,11 @@ class NetworkBuilder:
         return self._layers[self.last if position is None else position].out_shape
 
     def free_name(self, wanted: str) -> str:
-        """Return ``wanted``, or ``wanted#2``, ``wanted#3``, ... where that name is taken."""
+        """Return ``wanted``, or ``wanted#2``, ``wanted#3``, ... where that name is taken.
+
+        Control characters are dropped first: the name is shown, and typed by whoever asks for it.
+        """
+        wanted = clean(wanted)
         name, number = wanted, 1
         while name in self._names:
             number += 1

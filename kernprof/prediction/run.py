@@ -18,6 +18,7 @@ from kernprof.prediction.signature import arrange, parameters
 from kernprof.prediction.subject import Subject, load_subject
 from kernprof.profile import KernelProfile
 from kernprof.reports.names import demangle, function_name
+from kernprof.text import clean
 
 if TYPE_CHECKING:
     import numpy as np
@@ -285,7 +286,9 @@ def execute(
         time_limit_s=time_limit_s,
         names=list(args),
     )
-    exact = replace(sim.profile(done, gpu=subject.gpu), kernel=shown, demangled=full)
+    exact = replace(
+        sim.profile(done, gpu=subject.gpu), kernel=clean(shown), demangled=full and clean(full)
+    )
     made, timing = exact, None
     if budget is not None and subject.device is not None:
         made, timing, untimed = _timed(exact, done, subject.device, clock, what_if)

@@ -61,7 +61,7 @@ class NcuRepReader:
         """
         with _content(candidate, limits) as data:
             parts = list(blocks(data, limits))
-            context = _context(data, parts, candidate.path.name, limits)
+            context = _context(data, parts, candidate.name, limits)
             return _report(data, parts, context, str(candidate.path))
 
 

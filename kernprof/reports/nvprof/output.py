@@ -85,7 +85,7 @@ class NvprofOutputReader:
             More launches or values than the limits allow.
         """
         found = _gather(candidate, limits)
-        name = candidate.path.name
+        name = candidate.name
         timed = len(found.counters) + len(found.summary)
         profiles = (
             *found.counters.profiles(name, limits),
