@@ -68,11 +68,16 @@ def test_the_name_may_be_as_long_as_names_get(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_whatever_ends_the_block_leaves_nothing(tmp_path: Path) -> None:
-    for error in (ValueError, KeyboardInterrupt, SystemExit):
-        with pytest.raises(error), open_result(tmp_path / "file") as stream:
-            stream.write(b"half")
-            raise error
+def half(path: Path, error: type[BaseException]) -> None:
+    with open_result(path) as stream:
+        stream.write(b"half")
+        raise error
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
+def test_whatever_ends_the_block_leaves_nothing(error: type[BaseException], tmp_path: Path) -> None:
+    with pytest.raises(error):
+        half(tmp_path / "file", error)
     assert not list(tmp_path.iterdir())
 
 
