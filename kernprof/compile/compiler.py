@@ -15,6 +15,7 @@ from kernprof.compile.cubin import KernelResources
 from kernprof.compile.device_part import device_part
 from kernprof.compile.host_headers import FIRST
 from kernprof.errors import CompileError, CubinError, InputError, UnknownNameError, UsageError
+from kernprof.text import clean
 
 SOURCE_ROOT = "/kernprof/source"
 """Directory that line tables give user's files, so that no machine's path gets into a report."""
@@ -231,7 +232,7 @@ def compile_file(
         return compile_source(
             text,
             arch=arch,
-            name=f"{SOURCE_ROOT}/{file.name}",
+            name=f"{SOURCE_ROOT}/{clean(file.name)}",
             options=[*options, *more],
             include_dirs=folders,
             defines=defines,
