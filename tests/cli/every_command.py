@@ -26,7 +26,7 @@ layer { name: "pw" type: "Convolution" bottom: "data" top: "pw"
   convolution_param { num_output: 4 kernel_size: 1 } }
 """
 
-PREDICT = ("--grid", "1", "--block", "32", "--arg", "A=float32[32]:zeros", "--arg", "n=32")
+PREDICT = ("--grid", "1", "--block", "32", "--arg", "A=float32[32]:zeros", "--arg", "n=int32:32")
 
 Command = tuple[str, list[str], Path | None]
 """Name, arguments without -o, and the file among them that the command reads."""

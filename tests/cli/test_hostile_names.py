@@ -172,7 +172,7 @@ def network(folder: Path) -> Calls:
 
 def predict(folder: Path) -> Calls:
     yield [cuda(folder), *every.PREDICT, "--gpu", "a100", "--lines"]
-    wrong = [*every.PREDICT[:-1], "n=77"]
+    wrong = [*every.PREDICT[:-1], "n=int32:77"]
     yield [cuda(folder), *wrong, "--gpu", "a100", "--check"]
     yield [cuda(folder), *wrong, "--gpu", "a100"]
     yield [broken_cuda(folder), *every.PREDICT, "--gpu", "a100"]
