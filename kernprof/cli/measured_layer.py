@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from kernprof.cli.convert import REPORT_SUFFIX
 from kernprof.cli.output import Format, emit, emit_tables, notice
 from kernprof.errors import UnavailableError
-from kernprof.writing import copy_file
 
 if TYPE_CHECKING:
     from kernprof.devices import Device
@@ -73,9 +72,9 @@ def under_ncu(
     """Run the same command under ncu, each launch once, and read the report."""
     import tempfile
 
-    from kernprof.cli.profile import notice_line, report_name
+    from kernprof.cli.profile import collect_into
     from kernprof.layers.measured import under_profiler
-    from kernprof.measure.collect import CollectOptions, collect
+    from kernprof.measure.collect import CollectOptions
 
     names = "|".join(dict.fromkeys(s.kernel.name for s in statics))
     options = CollectOptions(
@@ -83,11 +82,7 @@ def under_ncu(
     )
     keep = output if output is not None and output.suffix == REPORT_SUFFIX else None
     with tempfile.TemporaryDirectory(prefix="kernprof-") as folder:
-        report = Path(folder) / report_name(keep)
-        done = collect(again, options, keep=report, progress=notice_line)
-        if keep is not None:
-            copy_file(report, keep)
-            notice(f"the report is in {keep}")
+        done = collect_into(folder, keep, again, options)
     for note in done.notes:
         notice(note)
     return under_profiler(statics, done.profiles, name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +23,7 @@ from kernprof.cli.output import (
 )
 from kernprof.cli.stalls import render
 from kernprof.cli.stopping import INTERRUPTED
-from kernprof.errors import UsageError
+from kernprof.errors import InputError, UsageError
 from kernprof.measure.collect import Collected, CollectOptions, Tool
 from kernprof.writing import copy_file
 
@@ -95,8 +96,6 @@ def profile(
     force: ForceOption = False,
 ) -> None:
     """Run a program under ncu (or nvprof) and show the result; -o FILE.ncu-rep keeps the report."""
-    from kernprof.measure.collect import collect
-
     options = CollectOptions(
         set_name=set_name,
         metrics=tuple(m for text in metrics or () for m in text.split(",") if m),
@@ -119,21 +118,8 @@ def profile(
         return
     check_outputs({"-o": output}, command, force=force)
     with tempfile.TemporaryDirectory(prefix="kernprof-") as folder:
-        report = Path(folder) / ("measured.csv" if tool is Tool.NVPROF else report_name(keep))
-        done = collect(
-            command,
-            options,
-            tool=tool,
-            program=program,
-            keep=report,
-            progress=notice_line,
-        )
-        if keep is not None:
-            # Only a whole report takes the place of an old one.
-            copy_file(report, keep)
+        done = collect_into(folder, keep, command, options, tool=tool, program=program)
         _show(done, fmt, None if keep else output, top=top, lines=lines)
-    if keep is not None:
-        notice(f"the report is in {keep}")
     if any(note.startswith("interrupted") for note in done.notes):
         raise typer.Exit(INTERRUPTED)
 
@@ -143,10 +129,43 @@ def notice_line(line: str) -> None:
     say(line, keep_spaces=True)
 
 
-def report_name(keep: Path | None) -> str:
-    """Name the profiler's own report as the one that is kept, where it takes the name as it is."""
+def collect_into(
+    folder: str,
+    keep: Path | None,
+    command: Sequence[str],
+    options: CollectOptions,
+    *,
+    tool: Tool = Tool.NCU,
+    program: Path | None = None,
+) -> Collected:
+    """Measure into a temporary folder, and put the report where it is to be kept.
+
+    Only a report that can be read takes the place of an old one. One that can't be is kept where
+    nothing was before: long measuring may be in it, and another program may read it.
+
+    Raises
+    ------
+    KernprofError
+        As ``kernprof.measure.collect.collect``, or the report can't be written.
+    """
+    from kernprof.measure.collect import collect
+
+    name = "measured.csv" if tool is Tool.NVPROF else "measured.ncu-rep"
     # ncu puts process numbers and the like in the place of %p, %h, %q{...}, %i.
-    return "measured.ncu-rep" if keep is None or "%" in keep.name else keep.name
+    report = Path(folder) / (name if keep is None or "%" in keep.name else keep.name)
+    try:
+        done = collect(
+            command, options, tool=tool, program=program, keep=report, progress=notice_line
+        )
+    except InputError:
+        if keep is not None and report.is_file() and not keep.exists():
+            copy_file(report, keep)
+            notice(f"the report as it is is in {keep}")
+        raise
+    if keep is not None:
+        copy_file(report, keep)
+        notice(f"the report is in {keep}")
+    return done
 
 
 def _command(

@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import every_command as every
 
 from kernprof import main
+from kernprof.cli.stopping import stopped_by_signals
 
 WRITERS = every.writers()
 OLD = b"old content\n"
@@ -188,14 +189,31 @@ def test_signals_leave_the_old_file(
 ) -> None:
     path = target(name, outputs)
     path.write_bytes(OLD)
-    before = signal.getsignal(number)
+    # Who runs the tests may ignore signals (nohup, a shell's background).
+    start = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+    before = signal.signal(number, start)
     # All is written, the old file not yet replaced: the last moment at which it can be spoilt.
     monkeypatch.setattr(os, "replace", lambda *_: signal.raise_signal(number))
-    assert run(name, inputs, path) == code
+    try:
+        assert run(name, inputs, path) == code
+        assert signal.getsignal(number) is start
+    finally:
+        signal.signal(number, before)
     assert path.read_bytes() == OLD
     assert list(outputs.iterdir()) == [path]
     assert "Traceback" not in capsys.readouterr().err
-    assert signal.getsignal(number) is before
+
+
+def test_an_ignored_signal_stays_ignored() -> None:
+    """As under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stopped_by_signals() as stop:
+            signal.raise_signal(signal.SIGHUP)
+        assert stop.number is None
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize("name", WRITERS)
