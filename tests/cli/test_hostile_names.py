@@ -45,8 +45,8 @@ SOURCE = f"""extern "C" __global__ void fill(float *A, int n) {{
 
 def prototxt(folder: Path) -> str:
     text = every.PROTOTXT.replace("little", f"{EVIL}\\n").replace('"pw"', f'"{EVIL}\\n\\t"')
-    text = text.replace("Convolution", "Convolution", 1) + (
-        f'layer {{ name: "{EVIL}" type: "{EVIL}" bottom: "data" top: "y" }}\n'
+    text = text.replace('"data"', f'"{EVIL}data"') + (
+        f'layer {{ name: "{EVIL}" type: "{EVIL}" bottom: "{EVIL}data" top: "y" }}\n'
     )
     return _file(folder, ".prototxt", text.encode())
 
@@ -374,6 +374,29 @@ def test_a_notebook_shows_names_as_text(tmp_path: Path) -> None:
     assert_harmless(shown, "notebook")
     assert "<b>" not in shown
     assert "\n" not in shown
+
+
+def test_profiles_in_python_have_clean_names(tmp_path: Path) -> None:
+    import kernprof
+
+    for make in REPORTS:
+        for found in kernprof.load(make(tmp_path)).profiles:
+            for text in (found.kernel, found.demangled or "", found.origin, found.gpu.name or ""):
+                assert clean(text) == text
+    kernel = cubin().replace(b"fill", "\u202ef".encode())
+    path = tmp_path / "renamed.cubin"
+    path.write_bytes(kernel)
+    import numpy as np
+
+    arguments = [np.zeros(32, np.float32), np.int32(32)]
+    made = kernprof.predict(path, arguments, grid=(1,), block=(32,), gpu="a100")
+    assert made.profile.kernel == "f"
+
+
+def test_folders_may_have_any_bytes_in_their_names(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"EVIL\xff\x1b[31m")
+    folder.mkdir()
+    assert main(["predict", cuda(folder), *every.PREDICT, "--gpu", "a100"]) == 0
 
 
 def test_names_are_found_as_they_are_shown(tmp_path: Path) -> None:
