@@ -7,6 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from kernprof.errors import UnavailableError
+from kernprof.text import clean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +35,7 @@ def html_table(records: Records) -> str:
     """Return records as an HTML table for a notebook; needs no pandas, and text stays text."""
     rows = list(records)
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    head = "".join(f"<th>{escape(column)}</th>" for column in columns)
+    head = "".join(f"<th>{escape(clean(column))}</th>" for column in columns)
     body = "".join(
         "<tr>" + "".join(f"<td>{escape(_shown(row.get(c)))}</td>" for c in columns) + "</tr>"
         for row in rows
@@ -45,4 +46,4 @@ def html_table(records: Records) -> str:
 def _shown(value: object) -> str:
     if value is None:
         return "n/a"
-    return f"{value:,.4g}" if isinstance(value, float) else str(value)
+    return f"{value:,.4g}" if isinstance(value, float) else clean(str(value))

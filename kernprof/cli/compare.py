@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kernprof.cli.output import (
+    ForceOption,
     Format,
     FormatOption,
     OutputOption,
+    check_outputs,
     emit,
     notice,
     terminal_width,
@@ -66,10 +68,12 @@ def compare(
     ] = None,
     fmt: FormatOption = Format.TABLE,
     output: OutputOption = None,
+    force: ForceOption = False,
 ) -> None:
     """Compare two reports kernel by kernel: where the cycles went, every figure, gates for CI."""
     from kernprof.comparison.compare import compare as run
 
+    check_outputs({"-o": output, "--junit": junit}, [base, new], force=force)
     comparison = run(
         _load(base, kernel, base_launch),
         _load(new, kernel, new_launch),

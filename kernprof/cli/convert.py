@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kernprof.cli.output import emit_bytes, notice
+from kernprof.cli.output import ForceOption, check_outputs, emit_bytes, notice
 from kernprof.errors import UsageError
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def convert(
     ] = None,
     embed_source: EmbedSource = False,
     comment: Annotated[str | None, typer.Option(help="A line to stand beside the report.")] = None,
+    force: ForceOption = False,
 ) -> None:
     """Write the launches of reports as one .ncu-rep that Nsight Compute opens."""
     from kernprof.reports import load
@@ -54,6 +55,7 @@ def convert(
 
     if output.suffix != REPORT_SUFFIX:
         raise UsageError(f"-o {output}: expected a name that ends with {REPORT_SUFFIX}")
+    check_outputs({"-o": output}, files, force=force)
     profiles: list[KernelProfile] = []
     for file in files:
         report = load(file)

@@ -11,6 +11,7 @@ from kernprof.cli.output import (
     Format,
     FormatOption,
     OutputOption,
+    check_outputs,
     emit,
     emit_tables,
     notice,
@@ -45,6 +46,7 @@ def doctor(
     from kernprof.view.document import SCHEMA, dump
     from kernprof.view.table import Table, to_csv
 
+    check_outputs({"-o": output})
     if gpu:
         _check_up(backend, fmt, output)
         return

@@ -13,9 +13,11 @@ from kernprof.cli.brief import BriefOption, check_format, show_layer
 from kernprof.cli.convert import REPORT_SUFFIX, EmbedSource, write
 from kernprof.cli.measured_layer import same_once, show_measured, timed, timing, under_ncu
 from kernprof.cli.output import (
+    ForceOption,
     Format,
     FormatOption,
     OutputOption,
+    check_outputs,
     emit,
     emit_tables,
     notice,
@@ -159,6 +161,7 @@ def layer(
     brief: BriefOption = False,
     fmt: FormatOption = Format.TABLE,
     output: OutputOption = None,
+    force: ForceOption = False,
 ) -> None:
     """Show a layer: its cost, and the kernel launches it becomes on a GPU."""
     from kernprof.devices import find
@@ -170,6 +173,7 @@ def layer(
     from kernprof.view.document import dump
     from kernprof.view.table import to_csv
 
+    check_outputs({"-o": output}, [network] if network else [], force=force)
     on_gpu = source in (LayerSource.TIMED, LayerSource.MEASURED)
     if gpu is not None and on_gpu:
         raise UsageError(f"--source {source} takes the GPU that is here; leave --gpu out")
@@ -179,6 +183,8 @@ def layer(
         check_format(fmt)
         if on_gpu or what_if or "," in (gpu or ""):
             raise UsageError("--brief and --against show predictions for one GPU as it is")
+    if source is LayerSource.TIMED and output is not None and output.suffix == REPORT_SUFFIX:
+        raise UsageError(f"-o {output}: a report needs --source measured")
     launcher = open_launcher(backend) if on_gpu else None
     devices = [find(part.strip()) for part in (gpu or _USUAL).split(",")]
     device = devices[0] if launcher is None else launcher.facts().device

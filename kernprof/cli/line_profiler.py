@@ -14,6 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 
+from kernprof.cli.output import say
 from kernprof.errors import UnavailableError
 
 # Options that only line_profiler's program has; -h, --help and --version are ours.
@@ -76,7 +77,7 @@ def hand_over(arguments: Sequence[str]) -> int:
             "line_profiler is not installed (this is the GPU kernel profiler)",
             "pip install line_profiler",
         )
-        print(f"kernprof: error: {error}", file=sys.stderr)  # noqa: T201
+        say(f"kernprof: error: {error}")
         return error.exit_code
     module = _load(path)
     try:

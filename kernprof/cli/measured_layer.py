@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from kernprof.cli.convert import REPORT_SUFFIX
 from kernprof.cli.output import Format, emit, emit_tables, notice
-from kernprof.errors import UnavailableError, UsageError
+from kernprof.errors import UnavailableError
 
 if TYPE_CHECKING:
     from kernprof.devices import Device
@@ -72,9 +72,9 @@ def under_ncu(
     """Run the same command under ncu, each launch once, and read the report."""
     import tempfile
 
-    from kernprof.cli.profile import notice_line
+    from kernprof.cli.profile import collect_into
     from kernprof.layers.measured import under_profiler
-    from kernprof.measure.collect import CollectOptions, collect
+    from kernprof.measure.collect import CollectOptions
 
     names = "|".join(dict.fromkeys(s.kernel.name for s in statics))
     options = CollectOptions(
@@ -82,8 +82,7 @@ def under_ncu(
     )
     keep = output if output is not None and output.suffix == REPORT_SUFFIX else None
     with tempfile.TemporaryDirectory(prefix="kernprof-") as folder:
-        report = keep or Path(folder) / "measured.ncu-rep"
-        done = collect(again, options, keep=report, progress=notice_line)
+        done = collect_into(folder, keep, again, options)
     for note in done.notes:
         notice(note)
     return under_profiler(statics, done.profiles, name)
@@ -131,9 +130,7 @@ def show_measured(
     from kernprof.view.table import to_csv
 
     if output is not None and output.suffix == REPORT_SUFFIX:
-        if not output.is_file():
-            raise UsageError(f"-o {output}: a report needs --source measured")
-        notice(f"the report is in {output}")
+        # The profiler's own report is there; the result is shown beside it.
         output = None
     if fmt is Format.JSON:
         emit(dump(view.layer_document(report, statics, device, measured=measured)), output)

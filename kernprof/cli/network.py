@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kernprof.cli.output import (
+    ForceOption,
     Format,
     FormatOption,
     OutputOption,
+    check_outputs,
     emit,
     emit_tables,
     notice,
+    progress_bar,
 )
 from kernprof.errors import UsageError
 from kernprof.lowering.launch import Direction, Lowering, Phase
@@ -109,6 +112,7 @@ def network(
     dtype: Annotated[str, typer.Option(help="Data type of the sizes in bytes.")] = "float32",
     fmt: FormatOption = Format.TABLE,
     output: OutputOption = None,
+    force: ForceOption = False,
 ) -> None:
     """Count networks' MACs, parameters and activations, and the launches they become."""
     from kernprof.lowering.options import LoweringOptions
@@ -119,6 +123,7 @@ def network(
     from kernprof.view.document import SCHEMA, dump
     from kernprof.view.table import to_csv
 
+    check_outputs({"-o": output}, names or [], force=force)
     if show_list:
         emit("\n".join(network_names()) + "\n", output)
         return
@@ -180,9 +185,6 @@ def _predict(
     networks: Sequence[Network], gpu: str, options: LoweringOptions
 ) -> dict[str, NetworkPrediction]:
     """Simulate networks one after the other, with a progress bar where someone looks."""
-    from rich.console import Console
-    from rich.progress import Progress
-
     from kernprof.devices import find
     from kernprof.layers import can_predict, predict_network
 
@@ -191,7 +193,7 @@ def _predict(
     if reason:
         raise UsageError(f"can't predict: {reason}; take another --gpu, or --source static")
     found = {}
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with progress_bar() as bar:
         for network in networks:
             task = bar.add_task(network.name, total=None)
 
@@ -212,9 +214,6 @@ def _show_measured(
     output: Path | None,
 ) -> None:
     """Run networks on the GPU here, one after the other, and show what they take."""
-    from rich.console import Console
-    from rich.progress import Progress
-
     from kernprof.errors import UnavailableError
     from kernprof.layers.measured_network import BATCHES, measure_network
     from kernprof.measure.launcher import open_launcher
@@ -233,7 +232,7 @@ def _show_measured(
         why = str(missing)
         notice(f"energy is not measured: {why}")
     found = []
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with progress_bar() as bar:
         for network in networks:
             task = bar.add_task(network.name, total=None)
 

@@ -9,16 +9,21 @@ import typer
 
 from kernprof.cli.launches import load_all
 from kernprof.cli.output import (
+    ForceOption,
     Format,
     FormatOption,
     OutputOption,
+    check_outputs,
     emit,
     emit_bytes,
     emit_tables,
+    progress_bar,
 )
 from kernprof.errors import UsageError
 
 if TYPE_CHECKING:
+    from rich.progress import TaskID
+
     from kernprof.layers import NetworkPrediction
 
 DRAWINGS = (".png", ".svg", ".pdf")
@@ -65,6 +70,7 @@ def paper(
     ] = None,
     fmt: FormatOption = Format.TABLE,
     output: OutputOption = None,
+    force: ForceOption = False,
 ) -> None:
     """Recompute the paper's tables, figures and claims; -o FILE.png or .svg draws a figure."""
     from kernprof.paper.exhibits import KEYS, exhibit
@@ -77,6 +83,7 @@ def paper(
         raise UsageError(f"--with shows launches in Table V, not in {part}")
     if gpu and part not in (Part.TABLE3, Part.TABLE5, Part.ALL):
         raise UsageError(f"--gpu predicts for Tables III and V, not for {part}")
+    check_outputs({"-o": output}, reports or [], force=force)
     profiles = load_all(reports or [])
     shares = _shares(gpu) if gpu and part is Part.TABLE3 else {}
     if gpu is not None and part is not Part.TABLE3:
@@ -109,14 +116,11 @@ def paper(
 
 def _shares(gpu: str) -> dict[str, NetworkPrediction]:
     """Predict the twelve networks, with a progress bar where someone looks."""
-    from rich.console import Console
-    from rich.progress import Progress, TaskID
-
     from kernprof.devices.table import find
     from kernprof.paper.predicted import predict_table3
 
     tasks: dict[str, TaskID] = {}
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with progress_bar() as bar:
 
         def step(network: str, done: int, total: int) -> None:
             if network not in tasks:

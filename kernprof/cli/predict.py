@@ -11,9 +11,11 @@ import typer
 
 from kernprof.cli.convert import REPORT_SUFFIX, EmbedSource, write
 from kernprof.cli.output import (
+    ForceOption,
     Format,
     FormatOption,
     OutputOption,
+    check_outputs,
     emit,
     notice,
     terminal_width,
@@ -22,6 +24,7 @@ from kernprof.cli.output import (
 from kernprof.cli.what_if import parse_what_if
 from kernprof.errors import UsageError
 from kernprof.isolation import TIME_LIMIT_S
+from kernprof.writing import open_result
 
 if TYPE_CHECKING:
     from kernprof.prediction.arguments import Spec
@@ -121,6 +124,7 @@ def predict(
     lines: Annotated[bool, typer.Option("--lines", help="Also counts per source line.")] = False,
     fmt: FormatOption = Format.TABLE,
     output: OutputOption = None,
+    force: ForceOption = False,
     embed_source: EmbedSource = False,
 ) -> None:
     """Execute a kernel's machine code without a GPU: exact counts, predicted cycles and stalls."""
@@ -130,6 +134,11 @@ def predict(
 
     specs = [parse(text) for text in arg or ()]
     targets = _targets(out or (), [s.name for s in specs if s.dtype is None or s.shape])
+    check_outputs(
+        {**{f"--out {name}": path for name, path in targets.items()}, "-o": output},
+        [file, *(s.content for s in specs if s.shape)],
+        force=force,
+    )
     names = [name.strip() for name in gpu.split(",")] if gpu is not None else [None]
     changed = parse_what_if(what_if or ())
     done = [
@@ -203,6 +212,8 @@ def _targets(texts: Sequence[str], arrays: Sequence[str]) -> Mapping[str, Path]:
         if name not in arrays:
             known = ", ".join(arrays) or "none"
             raise UsageError(f"--out {text}: no array argument {name!r}; there are: {known}")
+        if name in found:
+            raise UsageError(f"--out {text}: {name} is saved already; one file an array")
         found[name] = Path(path)
     return found
 
@@ -211,11 +222,8 @@ def _save(done: Prediction, targets: Mapping[str, Path]) -> None:
     import numpy as np
 
     for name, path in targets.items():
-        try:
-            with path.open("wb") as stream:
-                np.save(stream, done.arrays[name], allow_pickle=False)
-        except OSError as error:
-            raise UsageError(f"can't write {path}: {error.strerror}") from None
+        with open_result(path) as stream:
+            np.save(stream, done.arrays[name], allow_pickle=False)
         notice(f"{name} is in {path}")
 
 

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import shlex
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from kernprof.cli.convert import REPORT_SUFFIX
-from kernprof.cli.output import Format, FormatOption, OutputOption, emit, notice
+from kernprof.cli.output import (
+    ForceOption,
+    Format,
+    FormatOption,
+    OutputOption,
+    check_outputs,
+    emit,
+    notice,
+    say,
+)
 from kernprof.cli.stalls import render
-from kernprof.errors import UsageError
+from kernprof.cli.stopping import INTERRUPTED
+from kernprof.errors import InputError, UsageError
 from kernprof.measure.collect import Collected, CollectOptions, Tool
-
-_INTERRUPTED = 130
+from kernprof.writing import copy_file
 
 
 def register(app: typer.Typer) -> None:
@@ -83,10 +93,9 @@ def profile(
     lines: Annotated[bool, typer.Option("--lines", help="Stalls by instruction and line.")] = False,
     fmt: FormatOption = Format.TABLE,
     output: OutputOption = None,
+    force: ForceOption = False,
 ) -> None:
     """Run a program under ncu (or nvprof) and show the result; -o FILE.ncu-rep keeps the report."""
-    from kernprof.measure.collect import collect
-
     options = CollectOptions(
         set_name=set_name,
         metrics=tuple(m for text in metrics or () for m in text.split(",") if m),
@@ -107,26 +116,56 @@ def profile(
     if dry_run:
         emit(shlex.join(_command(tool, program, options, keep, command)) + "\n", None)
         return
+    check_outputs({"-o": output}, command, force=force)
     with tempfile.TemporaryDirectory(prefix="kernprof-") as folder:
-        name = "measured.ncu-rep" if tool is Tool.NCU else "measured.csv"
-        done = collect(
-            command,
-            options,
-            tool=tool,
-            program=program,
-            keep=keep or Path(folder) / name,
-            progress=notice_line,
-        )
+        done = collect_into(folder, keep, command, options, tool=tool, program=program)
         _show(done, fmt, None if keep else output, top=top, lines=lines)
-    if keep is not None:
-        notice(f"the report is in {keep}")
     if any(note.startswith("interrupted") for note in done.notes):
-        raise typer.Exit(_INTERRUPTED)
+        raise typer.Exit(INTERRUPTED)
 
 
 def notice_line(line: str) -> None:
     """Pass a line of the profiler or of the application on, to stderr."""
-    typer.echo(line, err=True)
+    say(line, keep_spaces=True)
+
+
+def collect_into(
+    folder: str,
+    keep: Path | None,
+    command: Sequence[str],
+    options: CollectOptions,
+    *,
+    tool: Tool = Tool.NCU,
+    program: Path | None = None,
+) -> Collected:
+    """Measure into a temporary folder, and put the report where it is to be kept.
+
+    Only a report that can be read takes the place of an old one. One that can't be is kept where
+    nothing was before: long measuring may be in it, and another program may read it.
+
+    Raises
+    ------
+    KernprofError
+        As ``kernprof.measure.collect.collect``, or the report can't be written.
+    """
+    from kernprof.measure.collect import collect
+
+    name = "measured.csv" if tool is Tool.NVPROF else "measured.ncu-rep"
+    # ncu puts process numbers and the like in the place of %p, %h, %q{...}, %i.
+    report = Path(folder) / (name if keep is None or "%" in keep.name else keep.name)
+    try:
+        done = collect(
+            command, options, tool=tool, program=program, keep=report, progress=notice_line
+        )
+    except InputError:
+        if keep is not None and report.is_file() and not keep.exists():
+            copy_file(report, keep)
+            notice(f"the report as it is is in {keep}")
+        raise
+    if keep is not None:
+        copy_file(report, keep)
+        notice(f"the report is in {keep}")
+    return done
 
 
 def _command(

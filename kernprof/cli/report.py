@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from kernprof.cli.launches import load_all
-from kernprof.cli.output import emit
+from kernprof.cli.output import ForceOption, check_outputs, emit
 
 
 def register(app: typer.Typer) -> None:
@@ -28,11 +28,13 @@ def report(
     kernel: Annotated[
         str | None, typer.Option(help="Only kernels whose name matches this regular expression.")
     ] = None,
+    force: ForceOption = False,
 ) -> None:
     """Write launches as one HTML page: tables, stalls, roofline, instructions, occupancy."""
     from kernprof.view.html import page
     from kernprof.view.html_data import report_document
 
+    check_outputs({"-o": output}, [*files, *([base] if base else [])], force=force)
     profiles = load_all(files, kernel)
     comparison = None
     if base is not None:

@@ -9,7 +9,15 @@ from typing import Annotated
 import typer
 
 from kernprof.cli.launches import load_all
-from kernprof.cli.output import Format, FormatOption, emit, emit_bytes, notice
+from kernprof.cli.output import (
+    ForceOption,
+    Format,
+    FormatOption,
+    check_outputs,
+    emit,
+    emit_bytes,
+    notice,
+)
 from kernprof.errors import UsageError
 
 _DRAWINGS = (".png", ".svg", ".pdf")
@@ -45,12 +53,14 @@ def roofline(
         Path | None,
         typer.Option("--output", "-o", help="FILE.png, .svg or .pdf draws; else the numbers."),
     ] = None,
+    force: ForceOption = False,
 ) -> None:
     """Place launches under the roofline of their GPU; -o FILE.png or .svg draws it."""
     from kernprof.view import charts
     from kernprof.view.document import SCHEMA, dump
     from kernprof.view.table import to_csv, to_markdown, to_terminal
 
+    check_outputs({"-o": output}, files, force=force)
     found = load_all(files, kernel)
     profiles = sorted(found, key=lambda p: -(p.duration_ns or 0.0))[:top]
     if len(profiles) < len(found):

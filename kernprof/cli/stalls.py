@@ -9,9 +9,11 @@ import typer
 
 from kernprof.cli.brief import BriefOption, check_format, emit_brief
 from kernprof.cli.output import (
+    ForceOption,
     Format,
     FormatOption,
     OutputOption,
+    check_outputs,
     emit,
     notice,
     terminal_width,
@@ -91,6 +93,7 @@ def stalls(
     brief: BriefOption = False,
     fmt: FormatOption = Format.TABLE,
     output: OutputOption = None,
+    force: ForceOption = False,
 ) -> None:
     """Break down why the launches of reports are slow: Table V, stall reasons, a verdict."""
     from kernprof.reports import load
@@ -98,6 +101,7 @@ def stalls(
     from kernprof.stalls.group import grouped, select
     from kernprof.view.brief import stall_tables
 
+    check_outputs({"-o": output}, files, force=force)
     options = StallOptions(classes, family, count_not_selected=not ignore_not_selected)
     if brief:
         check_format(fmt)

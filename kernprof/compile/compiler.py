@@ -17,6 +17,7 @@ from kernprof.compile.host_headers import FIRST
 from kernprof.errors import CompileError, CubinError, InputError, UnknownNameError, UsageError
 from kernprof.isolation import Limits
 from kernprof.isolation.files import read_text
+from kernprof.text import clean
 
 SOURCE_ROOT = "/kernprof/source"
 """Directory that line tables give user's files, so that no machine's path gets into a report."""
@@ -236,7 +237,7 @@ def compile_file(
         return compile_source(
             text,
             arch=arch,
-            name=f"{SOURCE_ROOT}/{file.name}",
+            name=f"{SOURCE_ROOT}/{clean(file.name)}",
             options=[*options, *more],
             include_dirs=folders,
             defines=defines,

@@ -19,7 +19,7 @@ def digest(parts: Iterable[str | bytes]) -> str:
     """Return a hexadecimal SHA-256 over parts with their lengths: no two lists collide."""
     state = hashlib.sha256()
     for part in parts:
-        data = part.encode() if isinstance(part, str) else part
+        data = part.encode("utf-8", "surrogateescape") if isinstance(part, str) else part
         state.update(len(data).to_bytes(8, "little"))
         state.update(data)
     return state.hexdigest()

@@ -257,7 +257,7 @@ def _compile(
         for expression in instantiate:
             symbol = ctypes.c_char_p()
             status = nvrtc.call(
-                "nvrtcGetLoweredName", program, expression.encode(), ctypes.byref(symbol)
+                "nvrtcGetLoweredName", program, _c_text("a name", expression), ctypes.byref(symbol)
             )
             if status != 0 or symbol.value is None:
                 raise CompileError(f"{name}: {expression!r} was not instantiated", message)
@@ -269,7 +269,8 @@ def _compile(
 
 def _c_text(what: str, text: str) -> bytes:
     """Encode for C, which would silently end a text at its first zero."""
-    encoded = text.encode()
+    # Names of files may hold bytes that are no UTF-8 (PEP 383).
+    encoded = text.encode("utf-8", "surrogateescape")
     if b"\0" in encoded:
         raise CompileError(f"{what} holds a zero byte; the compiler takes text only")
     return encoded

@@ -16,6 +16,8 @@ from kernprof.errors import KernprofError, UsageError
 from kernprof.library.model import Argument, KernelEntry, Pointer, Role, Shape
 from kernprof.library.registry import entry
 from kernprof.profile import Dim3
+from kernprof.text import clean
+from kernprof.writing import write_standard_output
 
 _OPTIONAL = {"beta": 0, "bias": 0, "trans_a": 0, "trans_b": 0, "dilation_h": 1, "dilation_w": 1}
 """Shape parameters that need not be given, and what they are then."""
@@ -118,11 +120,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         kernel = entry(words[0])
         shape = parse_shape(kernel, words[1] if len(words) == 2 else "")
         if plan:
-            sys.stdout.write("".join(f"{word}\n" for word in options(kernel, shape)))
+            write_standard_output("".join(f"{word}\n" for word in options(kernel, shape)))
         else:
-            sys.stdout.write(command(kernel.name, shape) + "\n")
+            write_standard_output(command(kernel.name, shape) + "\n")
     except KernprofError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{clean(str(error))}\n")
         return error.exit_code
     return 0
 

@@ -32,6 +32,7 @@ from kernprof.networks.ir import (
     Unsupported,
 )
 from kernprof.networks.limits import LIMITS, NetworkLimits
+from kernprof.text import clean
 
 
 def pair(value: int | Pair) -> Pair:
@@ -64,7 +65,7 @@ class NetworkBuilder:
         source: str,
         limits: NetworkLimits = LIMITS,
     ) -> None:
-        self.name = name
+        self.name = clean(name)
         self.source = source
         self._limits = limits
         self._layers: list[Layer] = []
@@ -84,7 +85,11 @@ class NetworkBuilder:
         return self._layers[self.last if position is None else position].out_shape
 
     def free_name(self, wanted: str) -> str:
-        """Return ``wanted``, or ``wanted#2``, ``wanted#3``, ... where that name is taken."""
+        """Return ``wanted``, or ``wanted#2``, ``wanted#3``, ... where that name is taken.
+
+        Control characters are dropped first: the name is shown, and typed by whoever asks for it.
+        """
+        wanted = clean(wanted)
         if wanted not in self._names:
             return wanted
         # Numbers below were found taken before; names never become free again.

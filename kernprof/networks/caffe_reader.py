@@ -38,6 +38,7 @@ from kernprof.networks.ir import (
 )
 from kernprof.networks.limits import LIMITS, NetworkLimits
 from kernprof.networks.prototext import Message, parse_prototext
+from kernprof.text import clean
 
 # Upper-case names of the older syntax (V1LayerParameter.LayerType in caffe.proto).
 _OLD_TYPES: Mapping[str, str] = MappingProxyType(
@@ -212,7 +213,7 @@ class _Reader:
                     "read; upgrade the file with Caffe's upgrade_net_proto_text"
                 )
             if self._included(layer):
-                type_name = layer.text("type")
+                type_name = clean(layer.text("type"))
                 found.append((layer, _OLD_TYPES.get(type_name, type_name) if old else type_name))
         if len(found) > self._options.limits.layers:
             raise NetworkFileError(
@@ -238,7 +239,7 @@ class _Reader:
         return not rule.texts("stage")
 
     def _layer(self, layer: Message, type_name: str) -> None:
-        name = layer.text("name") or type_name
+        name = clean(layer.text("name")) or type_name
         tops = layer.texts("top")
         if type_name in _DATA_TYPES:
             self._data(layer, type_name, name, tops)

@@ -24,6 +24,7 @@ from kernprof.networks.ir import Input, Network, Op, Opaque, Shape, Unsupported
 from kernprof.networks.limits import LIMITS, NetworkLimits
 from kernprof.networks.onnx_bounds import check, structure
 from kernprof.networks.onnx_ops import Node, Step, UnknownNodeError, translate
+from kernprof.text import clean
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto
@@ -351,8 +352,8 @@ def _attributes(proto: NodeProto) -> dict[str, Any]:
 
 
 def _text(value: str | bytes) -> str:
-    """Return a string field as text: protobuf leaves it as bytes where it isn't valid UTF-8."""
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+    """Return a name as clean text: protobuf leaves it as bytes where it isn't valid UTF-8."""
+    return clean(value.decode("utf-8", "replace") if isinstance(value, bytes) else value)
 
 
 def _elements(dims: Sequence[int]) -> int:

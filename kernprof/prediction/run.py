@@ -19,6 +19,7 @@ from kernprof.prediction.signature import arrange, parameters
 from kernprof.prediction.subject import PYTHON_SUFFIX, Subject, load_subject
 from kernprof.profile import KernelProfile
 from kernprof.reports.names import demangle, function_name
+from kernprof.text import clean
 
 if TYPE_CHECKING:
     import numpy as np
@@ -321,7 +322,9 @@ def execute(
             **launch,
         )
         timing, untimed = timing_of(done)
-    exact = replace(sim.profile(done, gpu=subject.gpu), kernel=shown, demangled=full)
+    exact = replace(
+        sim.profile(done, gpu=subject.gpu), kernel=clean(shown), demangled=full and clean(full)
+    )
     made = exact if timing is None else timed(exact, timing)
     reference = subject.reference
     return Prediction(

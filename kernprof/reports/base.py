@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from kernprof.profile import Report
+from kernprof.text import clean
 
 HEAD_BYTES = 64 * 1024
 """How much of a file a reader may look at to decide whether the content is its own."""
@@ -86,6 +87,11 @@ class Candidate:
     head: bytes
     size_bytes: int
     spooled: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """The file's name as outputs show it: somebody else may have chosen it."""
+        return clean(self.path.name)
 
     @property
     def content(self) -> Path:

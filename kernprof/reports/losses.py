@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from kernprof.reports.base import Candidate
 from kernprof.reports.lines import encoding_of
-from kernprof.reports.text import clean
+from kernprof.text import clean
 
 _SHOWN = 3
 _NAME_CHARS = 80

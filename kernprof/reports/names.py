@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from kernprof.reports.text import clean
+from kernprof.text import clean
 
 _OPEN = {"<": ">", "(": ")", "[": "]", "{": "}"}
 _PSEUDO_SCOPES = ("(anonymous namespace)", "(lambda", "(anonymous class)", "(unnamed")

@@ -71,7 +71,7 @@ class NcuCsvReader:
         notices = Notices()
         launches = list(_launches(candidate, limits, number_format, notices))
         profiles = tuple(
-            finish(builder, f"{candidate.path.name}#{index}", limits)
+            finish(builder, f"{candidate.name}#{index}", limits)
             for index, builder in enumerate(launches)
         )
         if not profiles:

@@ -25,7 +25,7 @@ from kernprof.reports.ncu_labels import Naming
 from kernprof.reports.ncu_units import Kind, Unit, parse_unit
 from kernprof.reports.numbers import NumberFormat, narrow
 from kernprof.reports.repeats import Repeats
-from kernprof.reports.text import clean
+from kernprof.text import clean
 
 _DIMENSIONS = re.compile(r"\(?\s*(\d{1,19})\s*[,;x ]\s*(\d{1,19})\s*[,;x ]\s*(\d{1,19})\s*\)?")
 _CAPABILITY = re.compile(r"(\d{1,3})[.,](\d{1,2})")

@@ -16,7 +16,7 @@ from collections.abc import Collection
 from itertools import islice
 
 from kernprof.profile import MetricValue
-from kernprof.reports.text import clean
+from kernprof.text import clean
 
 _MOST_NOTES = 10
 _NOTE_CHARS = 200

@@ -11,6 +11,7 @@ from kernprof.comparison.changes import Change
 from kernprof.comparison.compare import Comparison, Pair
 from kernprof.comparison.noise import Noise
 from kernprof.profile import KernelProfile
+from kernprof.text import clean
 from kernprof.view.document import SCHEMA, launch_record
 from kernprof.view.table import Cell, Table, escape, number, to_markdown
 
@@ -243,7 +244,7 @@ def _gate_blocks(comparison: Comparison) -> list[str]:
 
 def _details(pair: Pair, label: str, top: int, common: Sequence[str]) -> list[str]:
     # Up to the blank line this is HTML, where a backslash escapes nothing.
-    summary = html.escape(" ".join(f"{label}: {pair.sentence}".split()))
+    summary = html.escape(clean(f"{label}: {pair.sentence}"))
     blocks = [f"<details><summary>{summary}</summary>\n"]
     if pair.parts:
         blocks.append(to_markdown(cycles_table(pair, top)))
@@ -352,7 +353,7 @@ def _percent(change: Change) -> str | None:
 
 
 def _code(text: str) -> str:
-    return text.replace("`", "'")
+    return clean(text).replace("`", "'")
 
 
 def gate_lines(comparison: Comparison) -> Sequence[str]:

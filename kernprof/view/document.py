@@ -13,6 +13,7 @@ from typing import Any
 from kernprof.metrics.stall_reasons import StallClass
 from kernprof.profile import KernelProfile
 from kernprof.stalls.analysis import LaunchAnalysis
+from kernprof.text import escape_json
 
 SCHEMA = "kernprof/1"
 
@@ -114,8 +115,12 @@ def stall_base(analysis: LaunchAnalysis) -> str:
 
 
 def dump(document: Mapping[str, Any]) -> str:
-    """Serialise a document; strict JSON, so a stray NaN is an error here and not in a reader."""
-    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    """Serialise a document; strict JSON, so a stray NaN is an error here and not in a reader.
+
+    Text is kept whole; characters that would steer a terminal are escaped.
+    """
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    return escape_json(text) + "\n"
 
 
 def _finite(value: float | None) -> float | None:

@@ -15,6 +15,7 @@ from importlib.resources import files
 from typing import Any
 
 from kernprof._version import __version__
+from kernprof.text import printable
 
 _SCRIPTS = ("1_dom.js", "2_table.js", "3_charts.js", "4_occupancy.js", "5_page.js")
 
@@ -45,8 +46,17 @@ def page(document: Mapping[str, Any]) -> str:
 
 def _inert(document: Mapping[str, Any]) -> str:
     """Serialise for a script block: no ``<``, so that no text can end the block."""
-    text = json.dumps(document, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    text = json.dumps(_visible(document), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _visible(value: Any) -> Any:
+    """Drop control characters out of all texts; source text keeps its tabs."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, Mapping):
+        return {_visible(key): _visible(item) for key, item in value.items()}
+    return [_visible(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _asset(name: str) -> str:

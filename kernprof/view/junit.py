@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from xml.etree import ElementTree
 
 from kernprof.comparison.compare import Comparison, Pair
-
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+from kernprof.text import clean
 
 
 def junit(comparison: Comparison) -> str:
@@ -32,17 +30,17 @@ def junit(comparison: Comparison) -> str:
     failures = {(f.pair, f.gate): f.reason for f in comparison.failed}
     for index, pair, gate in cases:
         case = ElementTree.SubElement(
-            suite, "testcase", classname=_clean(_place(pair, comparison)), name=_clean(gate)
+            suite, "testcase", classname=clean(_place(pair, comparison)), name=clean(gate)
         )
         reason = failures.get((index, gate))
         if reason is not None:
-            failure = ElementTree.SubElement(case, "failure", message=_clean(reason))
-            failure.text = _clean(pair.sentence)
+            failure = ElementTree.SubElement(case, "failure", message=clean(reason))
+            failure.text = clean(pair.sentence)
         else:
-            ElementTree.SubElement(case, "system-out").text = _clean(pair.sentence)
+            ElementTree.SubElement(case, "system-out").text = clean(pair.sentence)
     for kernel in missing:
         case = ElementTree.SubElement(
-            suite, "testcase", classname=_clean(kernel), name="is in the new report"
+            suite, "testcase", classname=clean(kernel), name="is in the new report"
         )
         ElementTree.SubElement(case, "skipped", message="only in the base: not compared")
     root = ElementTree.Element("testsuites")
@@ -57,7 +55,3 @@ def _place(pair: Pair, comparison: Comparison) -> str:
     alike = sum(other.kernel == pair.kernel for other in comparison.pairs)
     position = pair.base.profile.origin.rpartition("#")[2]
     return f"{pair.kernel} #{position}" if alike > 1 else pair.kernel
-
-
-def _clean(text: str) -> str:
-    return _NOT_XML.sub("?", text)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kernprof.errors import UnavailableError
+from kernprof.text import clean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -102,7 +103,7 @@ def grouped_bars(
         width = 0.8 / len(series)
         for at, (name, values) in enumerate(series.items()):
             places = [i + (at - (len(series) - 1) / 2) * width for i in range(len(labels))]
-            bars = axes.bar(places, values, width, label=name, color=COLORS[at])
+            bars = axes.bar(places, values, width, label=_short(name), color=COLORS[at])
             axes.bar_label(bars, fmt="%.1f", padding=2, fontsize=7)
         axes.set_xticks(range(len(labels)), [_short(label) for label in labels])
         axes.axhline(0, color="black", linewidth=0.8)
@@ -123,7 +124,9 @@ def stacked_bars(
         for at, (name, values) in enumerate(series.items()):
             color = COLORS[at % len(COLORS)]
             hatch = "//" if at >= len(COLORS) else None
-            axes.barh(range(len(labels)), values, left=left, label=name, color=color, hatch=hatch)
+            axes.barh(
+                range(len(labels)), values, left=left, label=_short(name), color=color, hatch=hatch
+            )
             left = [a + b for a, b in zip(left, values, strict=True)]
         axes.set_yticks(range(len(labels)), [_short(label) for label in labels])
         axes.invert_yaxis()
@@ -282,6 +285,7 @@ def _logarithmic(axes: Axes) -> None:
 
 
 def _short(name: str) -> str:
+    name = clean(name)
     return name if len(name) <= _NAME_CHARS else name[: _NAME_CHARS - 3] + "..."
 
 

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from kernprof.text import clean
+
 Cell = str | int | float | None
 
 NOT_AVAILABLE = "n/a"
@@ -47,23 +49,23 @@ def number(value: float | None, digits: int = 1) -> str:
 
 
 def text(cell: Cell) -> str:
-    """Return a cell as a person reads it."""
+    """Return a cell as a person reads it: one line, without control characters."""
     if cell is None:
         return NOT_AVAILABLE
     if isinstance(cell, bool) or not isinstance(cell, (int, float)):
-        return str(cell)
+        return clean(str(cell))
     return f"{cell:,}" if isinstance(cell, int) else number(cell)
 
 
 def to_csv(table: Table) -> str:
     """Render as CSV (RFC 4180, line feeds only); a missing value is an empty field.
 
-    Fields that a spreadsheet would take for a formula are prefixed with an apostrophe: names in a
-    report are somebody else's text.
+    Fields that a spreadsheet would take for a formula are prefixed with an apostrophe, and control
+    characters are dropped: names in a report are somebody else's text.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(table.columns)
+    writer.writerow([_inert(column) for column in table.columns])
     for row in table.rows:
         writer.writerow(["" if cell is None else _inert(cell) for cell in row])
     return buffer.getvalue()
@@ -111,14 +113,14 @@ def to_terminal(table: Table, *, width: int | None, color: bool) -> str:
     rich_table = RichTable(title=None, show_edge=False, pad_edge=False, box=box.SIMPLE_HEAD)
     for index, column in enumerate(table.columns):
         justify: Literal["right", "left"] = "right" if _is_right(table, index) else "left"
-        rich_table.add_column(Text(column), justify=justify, overflow="fold")
+        rich_table.add_column(Text(text(column)), justify=justify, overflow="fold")
     for row in table.rows:
         rich_table.add_row(*(Text(text(cell)) for cell in row))
     if table.title:
-        console.print(Text(table.title, style="bold" if color else ""))
+        console.print(Text(text(table.title), style="bold" if color else ""))
     console.print(rich_table)
     for note in table.notes:
-        console.print(Text(note), soft_wrap=True)
+        console.print(Text(text(note)), soft_wrap=True)
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
 
 
@@ -134,14 +136,16 @@ def _is_numeric(table: Table, index: int) -> bool:
 
 
 def _inert(cell: Cell) -> Cell:
-    if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r"):
-        return "'" + cell
-    return cell
+    if not isinstance(cell, str):
+        return cell
+    shown = clean(cell)
+    # Some programs drop the spaces in front first.
+    return "'" + shown if shown.lstrip().startswith(("=", "+", "-", "@")) else shown
 
 
 def escape(value: str) -> str:
     """Return text that Markdown shows as it is, on one line."""
-    value = " ".join(value.splitlines()) if len(value.splitlines()) > 1 else value
+    value = clean(value)
     for character in "\\|*_`[]":
         value = value.replace(character, "\\" + character)
     return value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

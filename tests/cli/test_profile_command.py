@@ -47,6 +47,30 @@ def test_the_report_can_be_kept_and_read(
     assert f"the report is in {path}" in capsys.readouterr().err.replace("\n", " ")
 
 
+def test_a_report_that_can_not_be_read_replaces_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from kernprof.errors import DamagedReportError
+
+    def fail(*_: object) -> None:
+        raise DamagedReportError("it can't be read")
+
+    monkeypatch.setattr("kernprof.reports.load", fail)
+    new, old = tmp_path / "new.ncu-rep", tmp_path / "old.ncu-rep"
+    old.write_bytes(b"old")
+    for path in (new, old):
+        assert run("-o", str(path), "--kernel", "im2col", "--", *APP) == 3
+    assert new.read_bytes().startswith(b"NVR")
+    assert f"the report as it is is in {new}" in capsys.readouterr().err
+    assert old.read_bytes() == b"old"
+
+
+def test_names_with_a_percent_sign_are_taken_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "100%p.ncu-rep"
+    assert run("-o", str(path), "--kernel", "im2col", "--", *APP) == 0
+    assert kernprof.load(path).profiles
+
+
 def test_json_says_how_it_was_measured(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--format", "json", "--clock-control", "none", "--", *APP) == 0
     record = json.loads(capsys.readouterr().out)["profiles"][0]

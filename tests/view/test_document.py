@@ -7,6 +7,7 @@ from profiles import issue_ratios, profile
 
 from kernprof.metrics.stall_reasons import ClassMap
 from kernprof.stalls.analysis import StallOptions, analyse
+from kernprof.text import printable
 from kernprof.view.document import dump, profiles_document
 from kernprof.view.stalls import flat_table, launch_notes, launch_table, summary_table
 
@@ -90,3 +91,11 @@ def test_the_flat_table_is_rectangular(count: int) -> None:
     table = flat_table([analyse(profile(issue_ratios(wait=1)))] * count)
     assert all(len(row) == len(table.columns) for row in table.rows)
     assert "stall_wait_pct" in table.columns
+
+
+def test_text_is_whole_and_steers_no_terminal() -> None:
+    text = "\x1b[31m\x9b2J\x7f\u202e\u2028\u200b\ufeff\U000e0041\ttab\nline größe"
+    written = dump({text: text})
+    assert printable(written) == written
+    assert "größe" in written
+    assert json.loads(written) == {text: text}

@@ -5,6 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from kernprof.text import printable
 from kernprof.view import plots
 
 pytest.importorskip("matplotlib")
@@ -51,3 +52,15 @@ def test_names_do_not_lie_over_each_other() -> None:
         overlap_x = min(one.x1, other.x1) - max(one.x0, other.x0)
         overlap_y = min(one.y1, other.y1) - max(one.y0, other.y0)
         assert min(overlap_x, overlap_y) <= 2.0
+
+
+def test_names_of_a_drawing_are_text() -> None:
+    evil = "a\x1b[31m\x07\x9b\u202e\nb$x$"
+    for figure in (
+        plots.stacked_bars("", [evil], {f"1{evil}": [1.0], f"2{evil}": [2.0]}, "%"),
+        plots.grouped_bars("", [evil], {evil: [1.0]}, "%"),
+        plots.roofline("", [plots.Roof("GPU", 1e12, 1e11)], [plots.RooflinePoint(evil, 1.0, 1e9)]),
+    ):
+        drawing = plots.image(figure, "svg").decode()
+        assert printable(drawing) == drawing
+        assert "a[31m b$x$" in "".join(ElementTree.fromstring(drawing).itertext())

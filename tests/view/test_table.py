@@ -5,6 +5,7 @@ import io
 
 import pytest
 
+from kernprof.text import clean, printable
 from kernprof.view.table import Table, to_csv, to_markdown, to_terminal
 
 TABLE = Table(
@@ -49,10 +50,26 @@ def test_csv_keeps_numbers_and_leaves_missing_values_empty() -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["=cmd()", "+1", "-1", "@x", "\tx"])
+@pytest.mark.parametrize("name", ["=cmd()", "+1", "-1", "@x", " =1"])
 def test_csv_defuses_formulas(name: str) -> None:
-    rows = list(csv.reader(io.StringIO(to_csv(Table("", ["k"], [[name]])))))
-    assert rows[1] == ["'" + name]
+    rows = list(csv.reader(io.StringIO(to_csv(Table("", [name], [[name], ["\x1b\t" + name]])))))
+    assert rows[0] == rows[1] == ["'" + name]
+    assert rows[2] == ["' " + name]
+
+
+@pytest.mark.parametrize(
+    "name", ["a\x1b]0;x\x07b\n\tc\x9b\u202ed", "a\r\nb\ud800", "a\u2028\ufeffb"]
+)
+def test_names_bring_no_control_characters_into_a_table(name: str) -> None:
+    table = Table(name, [name], [[name]], [name])
+    markdown, data = to_markdown(table), to_csv(table)
+    terminal = [to_terminal(table, width=width, color=bool(width)) for width in (None, 80)]
+    for text in (markdown, data, *terminal):
+        assert clean(name) in text.replace("\\", "")
+        assert printable(text, colors=text in terminal) == text
+        assert "\t" not in text
+    assert len(markdown.splitlines()) == 7
+    assert len(data.splitlines()) == 2
 
 
 def test_markdown_escapes_what_would_break_out_of_a_cell() -> None:

@@ -25,7 +25,8 @@ from kernprof.reports.ncurep.frame import parse
 from kernprof.reports.ncurep.losses import Ledger
 from kernprof.reports.ncurep.values import Names, instances, integer, plain_values, scalar
 from kernprof.reports.repeats import Repeats
-from kernprof.reports.text import clean, decode
+from kernprof.reports.text import decode
+from kernprof.text import clean
 
 PROVENANCE = "kernprof__provenance"
 LAUNCHES = "kernprof__launches"

@@ -29,7 +29,7 @@ from kernprof.reports.ncurep.launch import Context, failed, profile
 from kernprof.reports.ncurep.losses import Ledger
 from kernprof.reports.ncurep.schema import runtime_is_slow
 from kernprof.reports.ncurep.values import Names
-from kernprof.reports.text import clean
+from kernprof.text import clean
 
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _PACKED_BYTES = 512
@@ -62,7 +62,7 @@ class NcuRepReader:
         """
         with _content(candidate, limits) as data:
             parts = list(blocks(data, limits))
-            context = _context(data, parts, candidate.path.name, limits)
+            context = _context(data, parts, candidate.name, limits)
             return _report(data, parts, context, str(candidate.path))
 
 

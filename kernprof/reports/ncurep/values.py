@@ -12,7 +12,7 @@ from kernprof.errors import DamagedReportError, LimitExceededError
 from kernprof.profile import InstanceTable, MetricValue
 from kernprof.reports.base import Limits
 from kernprof.reports.ncurep.frame import parse
-from kernprof.reports.text import clean
+from kernprof.text import clean
 
 # Tags of the message Value: field number << 3 | wire type.
 _TAG_DOUBLE = 0x19

@@ -16,7 +16,7 @@ from kernprof.metrics.tables import table as facts
 from kernprof.profile import Dim3, Gpu, MachineCode, MetricValue
 from kernprof.reports.base import Limits
 from kernprof.reports.nvprof.database import Database
-from kernprof.reports.text import clean
+from kernprof.text import clean
 
 _PREFIX = "CUPTI_ACTIVITY_KIND_"
 KERNEL_TABLES = (

@@ -24,7 +24,7 @@ from kernprof.reports.losses import Held, listed, unlike
 from kernprof.reports.nvprof.tables import Kind, Row
 from kernprof.reports.nvprof.values import metric_value
 from kernprof.reports.repeats import Repeats
-from kernprof.reports.text import clean
+from kernprof.text import clean
 
 _DEVICE_INDEX = re.compile(r" \(\d+\)$")
 _INSTANCED = re.compile(r"(?P<name>\S+) \((?P<count>\d{1,6}) instances\)")

@@ -9,7 +9,7 @@ from kernprof.reports.losses import listed
 from kernprof.reports.nvprof import activities
 from kernprof.reports.nvprof.activities import KernelRow
 from kernprof.reports.nvprof.database import Database
-from kernprof.reports.text import clean
+from kernprof.text import clean
 
 CHECKED_BYTES = 256 << 20
 """Up to this length the whole file is checked, which reads each of its pages once."""

@@ -24,7 +24,7 @@ from kernprof.reports.losses import unfinished
 from kernprof.reports.nvprof.counters import CounterTable
 from kernprof.reports.nvprof.tables import Header, Heading, Kind, Row, Stray, find_header, scan
 from kernprof.reports.nvprof.timings import Summary, Trace
-from kernprof.reports.text import clean
+from kernprof.text import clean
 
 _OURS = (
     "NVPROF is profiling process",
@@ -123,7 +123,7 @@ class NvprofOutputReader:
             More launches or values than the limits allow.
         """
         found = _gather(candidate, limits)
-        name = candidate.path.name
+        name = candidate.name
         timed = len(found.counters) + len(found.summary)
         profiles = (
             *found.counters.profiles(name, limits),

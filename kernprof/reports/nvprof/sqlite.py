@@ -72,7 +72,7 @@ class NvprofSqliteReader:
             profiles = tuple(
                 _profile(
                     kernel,
-                    f"{candidate.path.name}#{index}",
+                    f"{candidate.name}#{index}",
                     gpus.get(kernel.device, Gpu()),
                     results.pop(kernel.correlation, None) if kernel.correlation else None,
                     codes,

@@ -23,7 +23,7 @@ from enum import StrEnum
 from kernprof.errors import DamagedReportError, LimitExceededError
 from kernprof.reports.base import Candidate
 from kernprof.reports.lines import Line, is_log_line, join_record, read_lines, split_cells
-from kernprof.reports.text import clean
+from kernprof.text import clean
 
 _GAP = re.compile(r" {2,}|\t+")
 _CELL = re.compile(r"\S+(?: \S+)*")

@@ -21,7 +21,7 @@ from kernprof.reports import names
 from kernprof.reports.base import Limits
 from kernprof.reports.nvprof.tables import Row
 from kernprof.reports.nvprof.values import Printed, parse_value
-from kernprof.reports.text import clean
+from kernprof.text import clean
 
 _DURATION = "gpu__time_duration.sum"
 _CORRELATION = re.compile(r" \[\d+\]$")

@@ -13,7 +13,7 @@ from fractions import Fraction
 
 from kernprof.errors import DamagedReportError
 from kernprof.metrics.nvprof import MetricUnit, lookup
-from kernprof.reports.text import clean
+from kernprof.text import clean
 
 _VALUE = re.compile(
     r"(?P<number>[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?|[+-]?(?:nan|inf))"
