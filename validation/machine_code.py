@@ -7,8 +7,7 @@ memory and time. What must not happen is counted: a child that crashes (a guard 
 memory that was written outside of where it belongs (canaries), an error that is none of the
 project's own, more than the limits.
 
-The compiler's work per kernel decides the speed, so that one file holds many copies of a kernel,
-each of them a variant.
+A file holds many small kernels, each of them a variant: the disassembler runs once for all.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import re
 import struct
 import sys
 import time
@@ -45,7 +45,7 @@ ARCHES = ("sm_60", "sm_70", "sm_75", "sm_80", "sm_86", "sm_89", "sm_90")
 """Architectures whose kernels the simulator runs."""
 SOURCE = Path(__file__).with_name("fuzzed_kernels.cu")
 _BODY_MARK = "// Global memory."
-COPIES = 8
+COPIES = 1
 MEMORY_BYTES = 2 << 30
 CPU_LIMIT_S = 20.0
 RUN_LIMIT_S = 0.5
@@ -157,17 +157,26 @@ def _load(
 ) -> Iterator[Variant | tuple[str, str]]:
     """Put changed code into a file; yields variants, or (outcome, change) of what can't be read.
 
-    One instruction that the disassembler does not know makes it refuse a whole file, so a file that
-    is refused is tried again in halves.
+    One instruction that the disassembler does not know makes it refuse a whole file. It says at
+    which offset, and so which of the kernels it is; where that is not clear, the file is tried
+    again in halves.
     """
+    if not changes:
+        return
     made = bytearray(image)
     for _, code, at, _ in changes:
         made[at : at + len(code)] = code
     try:
         program = sim.load(bytes(made), cache=_Nothing())
     except KernprofError as error:
+        said = str(error)
         if len(changes) == 1:
-            yield ("refused when read", f"{changes[0][3]}: {error}")
+            yield ("refused when read", f"{changes[0][3]}: {said}")
+            return
+        guilty = [c for c in changes if _names_place(said, c[3])]
+        if len(guilty) == 1:
+            yield ("refused when read", f"{guilty[0][3]}: {said}")
+            yield from _load(image, [c for c in changes if c is not guilty[0]])
             return
         half = len(changes) // 2
         yield from _load(image, changes[:half])
@@ -175,6 +184,12 @@ def _load(
         return
     for name, _, _, change in changes:
         yield Variant(program, name, change)
+
+
+def _names_place(said: str, change: str) -> bool:
+    """Whether a message of the disassembler names the offset of a changed instruction."""
+    found = re.search(r"at address (0x[0-9a-f]+)", said)
+    return found is not None and f"+{int(found[1], 16):#x} " in change
 
 
 class _Nothing:
