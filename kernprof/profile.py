@@ -42,6 +42,22 @@ class Source(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a launch ran: process, CUDA context, index of the device; None where it is not told.
+
+    Launches that ran in different places are not one and the same, whatever their names.
+    """
+
+    process: int | None = None
+    context: int | None = None
+    device: int | None = None
+
+    def __str__(self) -> str:
+        parts = (("process", self.process), ("context", self.context), ("device", self.device))
+        return ", ".join(f"{what} {number}" for what, number in parts if number is not None)
+
+
+@dataclass(frozen=True, slots=True)
 class Dim3:
     """Extent of a grid (in blocks) or of a block (in threads)."""
 
@@ -229,6 +245,8 @@ class KernelProfile:
         Metrics that the source lists without any value.
     nvtx
         NVTX ranges that enclose the launch, outermost first.
+    placement
+        Process, context and device of the launch.
     notes
         Things a reader of the table must know ("memory metrics are NaN: MIG instance").
     """
@@ -251,6 +269,7 @@ class KernelProfile:
     unset: tuple[str, ...] = ()
     code: MachineCode | None = None
     nvtx: tuple[str, ...] = ()
+    placement: Placement = Placement()
     rules: tuple[RuleResult, ...] = ()
     collector: Collector | None = None
     notes: tuple[str, ...] = ()

@@ -189,11 +189,11 @@ def _command(
 
 
 def _show(done: Collected, fmt: Format, output: Path | None, *, top: int, lines: bool) -> None:
-    from kernprof.stalls.analysis import analyse
-    from kernprof.stalls.group import grouped
+    from kernprof.stalls.analysis import analyse_together
+    from kernprof.stalls.group import alike
 
     for note in done.notes:
         notice(note)
     together = fmt is Format.TABLE and not lines
-    shown = grouped(done.profiles) if together else done.profiles
-    emit(render([analyse(p) for p in shown], fmt, output, top=top, lines=lines), output)
+    shown = alike(done.profiles) if together else [[p] for p in done.profiles]
+    emit(render([analyse_together(m) for m in shown], fmt, output, top=top, lines=lines), output)

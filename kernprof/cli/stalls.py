@@ -97,8 +97,8 @@ def stalls(
 ) -> None:
     """Break down why the launches of reports are slow: Table V, stall reasons, a verdict."""
     from kernprof.reports import load
-    from kernprof.stalls.analysis import StallOptions, analyse
-    from kernprof.stalls.group import grouped, select
+    from kernprof.stalls.analysis import StallOptions, analyse_together
+    from kernprof.stalls.group import alike, select
     from kernprof.view.brief import stall_tables
 
     check_outputs({"-o": output}, files, force=force)
@@ -130,8 +130,8 @@ def stalls(
             raise nothing
     together = group if group is not None else fmt is Format.TABLE
     # Per-instruction values belong to single launches.
-    shown = grouped(profiles) if together and not lines else profiles
-    analyses = [analyse(p, options) for p in shown]
+    shown = alike(profiles) if together and not lines else [[p] for p in profiles]
+    analyses = [analyse_together(members, options) for members in shown]
     if brief:
         emit_brief(stall_tables(analyses), fmt, output)
     else:

@@ -189,6 +189,7 @@ def _builder(header: Header, row: Row, number_format: NumberFormat) -> LaunchBui
         device=row.get(header, "Device"),
         capability=row.get(header, "CC"),
         process=row.get(header, "Process ID"),
+        context=row.get(header, "Context"),
         number=row.get(header, "ID"),
     )
     if header.page is Page.SUMMARY:

@@ -15,6 +15,7 @@ from kernprof.profile import (
     Gpu,
     KernelProfile,
     MetricValue,
+    Placement,
     RuleResult,
     SharedMemory,
     Source,
@@ -28,6 +29,7 @@ from kernprof.reports.repeats import Repeats
 from kernprof.text import clean
 
 _DIMENSIONS = re.compile(r"\(?\s*(\d{1,19})\s*[,;x ]\s*(\d{1,19})\s*[,;x ]\s*(\d{1,19})\s*\)?")
+_INDEX_DIGITS = 18
 _CAPABILITY = re.compile(r"(\d{1,3})[.,](\d{1,2})")
 _DEVICE_ATTRIBUTE = "device__attribute_"
 _NOT_AVAILABLE = frozenset({"", "n/a", "N/A", "-"})
@@ -54,6 +56,7 @@ class LaunchBuilder:
     device: str
     capability: str
     process: str = ""
+    context: str = ""
     number: str = ""
     table: int = 0
     invocations: int = 1
@@ -248,9 +251,19 @@ def finish(builder: LaunchBuilder, origin: str, limits: Limits) -> KernelProfile
         metrics=metrics,
         spread=builder.spread,
         rules=tuple(builder.rules),
+        placement=Placement(
+            process=_index(builder.process),
+            context=_index(builder.context),
+            device=_index(builder.device),
+        ),
         collector=Collector("ncu"),
         notes=_notes(builder),
     )
+
+
+def _index(text: str) -> int | None:
+    """Read a column that numbers something; some versions have a name there."""
+    return int(text) if text.isdecimal() and len(text) <= _INDEX_DIGITS else None
 
 
 def _notes(builder: LaunchBuilder) -> tuple[str, ...]:

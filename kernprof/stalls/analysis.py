@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from kernprof._frames import frame, html_table
@@ -14,6 +15,7 @@ from kernprof.metrics.stall_reasons import ClassMap, Family, StallClass, familie
 from kernprof.profile import KernelProfile, Missing
 from kernprof.stalls.breakdown import Breakdown, breakdown, nan_reasons
 from kernprof.stalls.figures import Figure, evaluate, returned_nan
+from kernprof.stalls.group import merge
 from kernprof.stalls.verdict import Verdict, judge
 
 if TYPE_CHECKING:
@@ -79,6 +81,8 @@ class LaunchAnalysis:
         What bounds the launch.
     missing
         Rows without a value, and what would bring them.
+    classes_spread
+        (smallest, largest) share of a class over the launches that were merged.
     """
 
     profile: KernelProfile
@@ -90,6 +94,9 @@ class LaunchAnalysis:
     limiters: tuple[str, ...]
     verdict: Verdict
     missing: tuple[Missing, ...]
+    classes_spread: Mapping[StallClass, tuple[float, float]] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -174,6 +181,31 @@ def analyse(profile: KernelProfile, options: StallOptions | None = None) -> Laun
         verdict=judge({**figures, **extras}, stalls),
         missing=_missing(profile, figures, stalls, options),
     )
+
+
+def analyse_together(
+    members: Sequence[KernelProfile], options: StallOptions | None = None
+) -> LaunchAnalysis:
+    """Derive the same of several like launches: medians, and how far the launches are apart.
+
+    Raises
+    ------
+    UsageError
+        When the options name a stall family that does not exist.
+    """
+    options = options or StallOptions()
+    whole = analyse(merge(members), options)
+    if len(members) == 1 or whole.stalls is None:
+        return whole
+    family = whole.stalls.family.name
+    shares: dict[StallClass, list[float]] = {}
+    for member in members:
+        single = breakdown(member, family=family, count_not_selected=options.count_not_selected)
+        if single is not None:
+            for name, share in single.classes_pct(options.class_map).items():
+                shares.setdefault(name, []).append(share)
+    spread = {name: (min(found), max(found)) for name, found in shares.items()}
+    return replace(whole, classes_spread=MappingProxyType(spread))
 
 
 def occupancy_limiters(profile: KernelProfile) -> tuple[str, ...]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from kernprof.errors import UsageError
 from kernprof.profile import Instances, InstanceTable, KernelProfile, MetricValue
 
+_UNLIKE = 2.0
+"""Launches of one kernel that differ by more than this factor did different work."""
 _BY_OPCODE = "sass__inst_executed_per_opcode"
 
 
@@ -56,8 +58,8 @@ def select(
 
 
 def grouped(profiles: Iterable[KernelProfile]) -> list[KernelProfile]:
-    """Merge launches of one kernel with equal geometry on one GPU, in order of first appearance."""
-    return [merge(members) for members in gathered(profiles)]
+    """Merge like launches, as :func:`alike` puts them together, in order of first appearance."""
+    return [merge(members) for members in alike(profiles)]
 
 
 def gathered(profiles: Iterable[KernelProfile]) -> list[list[KernelProfile]]:
@@ -81,6 +83,71 @@ def gathered(profiles: Iterable[KernelProfile]) -> list[list[KernelProfile]]:
         )
         groups.setdefault(key, []).append(profile)
     return list(groups.values())
+
+
+def alike(profiles: Iterable[KernelProfile]) -> list[list[KernelProfile]]:
+    """Put launches together, unmerged, that one column of a table can stand for.
+
+    These have the kernel, its geometry, process, context, device and NVTX ranges in common, and
+    none took more than twice the time of another: a mean over launches that did different work is a
+    launch that nobody made.
+
+    Returns
+    -------
+    list of lists
+        In order of first appearance; launches in the given order.
+    """
+    profiles = list(profiles)
+    order = {id(profile): number for number, profile in enumerate(profiles)}
+    apart: list[tuple[int, list[KernelProfile]]] = []
+    for members in gathered(profiles):
+        places: dict[object, list[KernelProfile]] = {}
+        for member in members:
+            places.setdefault((member.placement, member.nvtx), []).append(member)
+        for together in places.values():
+            parts = _by_duration(together)
+            for part in parts:
+                part.sort(key=lambda member: order[id(member)])
+                apart.append((order[id(part[0])], _with_note(part, parts, order)))
+    return [part for _, part in sorted(apart, key=lambda pair: pair[0])]
+
+
+def _by_duration(members: Sequence[KernelProfile]) -> list[list[KernelProfile]]:
+    """Part launches whose durations differ more than twofold; unless all have one, they stay."""
+    timed = [(m.duration_ns, m) for m in members]
+    if len(members) < 2 or any(not time for time, _ in timed):
+        return [list(members)]
+    parts: list[list[KernelProfile]] = []
+    shortest = 0.0
+    for time, member in sorted(timed, key=lambda pair: pair[0] or 0.0):
+        assert time is not None
+        if not parts or time > _UNLIKE * shortest:
+            parts.append([])
+            shortest = time
+        parts[-1].append(member)
+    return parts
+
+
+def _with_note(
+    part: Sequence[KernelProfile],
+    parts: Sequence[Sequence[KernelProfile]],
+    order: Mapping[int, int],
+) -> list[KernelProfile]:
+    """Say of the first of a part's launches where they took longer than others of the kernel."""
+    others = [member for other in parts if other is not part for member in other]
+    if not others:
+        return list(part)
+    mean, rest = (sum(m.duration_ns or 0.0 for m in s) / len(s) for s in (part, others))
+    if mean < rest:
+        return list(part)
+    first = max(order[id(m)] for m in part) < min(order[id(m)] for m in others)
+    counted = "1 launch" if len(part) == 1 else f"{len(part)} launches"
+    what = f"warm-up, {counted}" if first else counted
+    note = (
+        f"{part[0].kernel}: {what} {mean / rest:.1f} times as long as the other {len(others)} of "
+        "the same geometry"
+    )
+    return [replace(part[0], notes=(*part[0].notes, note)), *part[1:]]
 
 
 def merge(members: Sequence[KernelProfile]) -> KernelProfile:

@@ -50,11 +50,7 @@ def profile_record(analysis: LaunchAnalysis) -> dict[str, Any]:
         "stall_base": stall_base(analysis),
         "bound": str(analysis.verdict.bound),
         "evidence": analysis.verdict.evidence,
-        "spread": {
-            figure.key: [_finite(end) for end in figure.spread]
-            for figure in analysis.figures.values()
-            if figure.spread is not None
-        },
+        "spread": _spreads(analysis),
         "metrics": {
             name: _finite(value) if isinstance(value, float) else value
             for name, value in profile.metrics.items()
@@ -96,7 +92,20 @@ def launch_record(profile: KernelProfile) -> dict[str, Any]:
             "cache_control": profile.collector.cache_control,
         },
         "nvtx": list(profile.nvtx),
+        "placement": {
+            "process": profile.placement.process,
+            "context": profile.placement.context,
+            "device": profile.placement.device,
+        },
     }
+
+
+def _spreads(analysis: LaunchAnalysis) -> dict[str, list[float | None]]:
+    """Return (smallest, largest) of each figure, where several launches were merged."""
+    found = {f.key: f.spread for f in analysis.figures.values()}
+    found |= {k: analysis.classes_spread.get(name) for k, name in _CLASS_KEYS.items()}
+    found["duration_ns"] = analysis.profile.spread.get("gpu__time_duration.sum")
+    return {key: [_finite(end) for end in ends] for key, ends in found.items() if ends is not None}
 
 
 def table_v_record(analysis: LaunchAnalysis) -> dict[str, float | None]:

@@ -31,7 +31,8 @@ def launch_table(analyses: Sequence[LaunchAnalysis], *, top: int) -> Table:
         ["GPU", *(_gpu(a.profile) for a in analyses)],
         ["Launch", *(_launch(a.profile) for a in analyses)],
         ["Grid x block", *(_geometry(a.profile) for a in analyses)],
-        ["Duration", *(duration(a.profile.duration_ns) for a in analyses)],
+        *_places(analyses),
+        ["Duration", *(_duration(a.profile) for a in analyses)],
     ]
     for key, first in analyses[0].figures.items():
         label = f"{first.label} %"
@@ -39,7 +40,7 @@ def launch_table(analyses: Sequence[LaunchAnalysis], *, top: int) -> Table:
         if key == "theoretical_occupancy_pct":
             rows.append(["  limited by", *(", ".join(a.limiters) or None for a in analyses)])
     for stall_class, label in _CLASS_LABELS.items():
-        rows.append([f"{label} %", *(_optional(a.classes_pct.get(stall_class)) for a in analyses)])
+        rows.append([f"{label} %", *(_share(a, stall_class) for a in analyses)])
     rows.append(
         ["Schedulers issuing %", *(_figure(a.extras["issue_active_pct"]) for a in analyses)]
     )
@@ -230,6 +231,37 @@ def duration(value_ns: float | None) -> str | None:
     return f"{value_ns:.0f} ns"
 
 
+def _places(analyses: Sequence[LaunchAnalysis]) -> list[list[Cell]]:
+    """Return rows that tell launches apart which ran in different places or NVTX ranges."""
+    placed = [str(a.profile.placement) or None for a in analyses]
+    ranges = ["/".join(a.profile.nvtx) or None for a in analyses]
+    told = ((label, cells) for label, cells in (("Ran in", placed), ("NVTX range", ranges)))
+    return [[label, *cells] for label, cells in told if len(set(cells)) > 1]
+
+
+def _duration(profile: KernelProfile) -> str | None:
+    shown = duration(profile.duration_ns)
+    ends = profile.spread.get("gpu__time_duration.sum")
+    if shown is None or ends is None:
+        return shown
+    low, high = (duration(end) for end in ends)
+    return shown if low == high else f"{shown} ({low}-{high})"
+
+
+def _share(analysis: LaunchAnalysis, stall_class: StallClass) -> str | None:
+    value = analysis.classes_pct.get(stall_class)
+    return (
+        None if value is None else number(value) + _ends(analysis.classes_spread.get(stall_class))
+    )
+
+
+def _ends(spread: tuple[float, float] | None) -> str:
+    """Return what stands behind a value of several launches: their smallest and largest."""
+    if spread is None or spread[1] - spread[0] < 0.05:
+        return ""
+    return f" ({number(spread[0])}-{number(spread[1])})"
+
+
 def _counting(analyses: Sequence[LaunchAnalysis]) -> list[str]:
     families = {a.stalls.family for a in analyses if a.stalls is not None}
     if not families:
@@ -287,10 +319,7 @@ def _extent(extent: Sequence[int] | None) -> str | None:
 def _figure(figure: Figure) -> str | None:
     if figure.value is None:
         return None
-    shown = ("~" if figure.approximate else "") + number(figure.value)
-    if figure.spread is not None and figure.spread[1] - figure.spread[0] >= 0.05:
-        shown += f" ({number(figure.spread[0])}-{number(figure.spread[1])})"
-    return shown
+    return ("~" if figure.approximate else "") + number(figure.value) + _ends(figure.spread)
 
 
 def _optional(value: float | None) -> str | None:

@@ -28,7 +28,7 @@ def report(tmp_path: Path) -> Path:
 @pytest.fixture
 def repeated(tmp_path: Path) -> Path:
     path = tmp_path / "repeated.ncu-rep"
-    launches = [build.Launch(metrics={"gpu__time_duration.sum": 1000.0 * n}) for n in (1, 2, 6)]
+    launches = [build.Launch(metrics={"gpu__time_duration.sum": 1000.0 * n}) for n in (2, 3, 4)]
     path.write_bytes(build.report(launches))
     return path
 
@@ -81,12 +81,15 @@ def test_repeated_launches_are_grouped_in_the_table_only(
     repeated: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(repeated) == 0
-    assert "#0,1,2 (3x)" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "#0,1,2 (3x)" in shown
+    assert "3.00 us (2.00 us-4.00 us)" in shown
     assert run(repeated, "--format", "json") == 0
     assert len(document(capsys)["profiles"]) == 3
     assert run(repeated, "--format", "json", "--group") == 0
     (only,) = document(capsys)["profiles"]
-    assert (only["launches"], only["duration_ns"]) == (3, 2000)
+    assert (only["launches"], only["duration_ns"]) == (3, 3000)
+    assert only["spread"]["duration_ns"] == [2000, 4000]
     assert run(repeated, "--no-group") == 0
     assert "(3x)" not in capsys.readouterr().out
 

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from profiles import profile
 
 from kernprof.errors import UsageError
-from kernprof.profile import Dim3, InstanceTable, KernelProfile
+from kernprof.profile import Dim3, InstanceTable, KernelProfile, Placement
 from kernprof.stalls.figures import evaluate
-from kernprof.stalls.group import grouped, merge, select
+from kernprof.stalls.group import alike, grouped, merge, select
 
 OCCUPANCY = "sm__warps_active.avg.pct_of_peak_sustained_active"
 
@@ -26,6 +28,52 @@ def test_launches_with_equal_geometry_are_merged_in_order() -> None:
 
 def test_other_files_are_other_groups() -> None:
     assert len(grouped([profile({}, origin="a#0"), profile({}, origin="b#0")])) == 2
+
+
+DURATION = "gpu__time_duration.sum"
+
+
+def at(number: int, duration_ns: float, **more: object) -> KernelProfile:
+    return replace(profile({DURATION: duration_ns}, origin=f"r#{number}"), **more)
+
+
+def test_processes_devices_contexts_and_ranges_stand_apart() -> None:
+    places = [
+        Placement(1, 1, 0),
+        Placement(2, 1, 0),
+        Placement(1, 2, 0),
+        Placement(1, 1, 1),
+        Placement(1, 1, 0),
+    ]
+    launches = [at(n, 100, placement=place) for n, place in enumerate(places)]
+    launches.append(at(5, 100, placement=places[0], nvtx=("warm",)))
+    assert [m.origin for m in grouped(launches)] == ["r#0,4", "r#1", "r#2", "r#3", "r#5"]
+
+
+def test_launches_of_unlike_length_stand_apart_and_say_so() -> None:
+    found = alike([at(0, 1000), at(1, 100), at(2, 150), at(3, 199), at(4, 90)])
+    assert [[m.origin for m in part] for part in found] == [["r#0"], ["r#1", "r#2", "r#4"], ["r#3"]]
+    warm = "warm-up, 1 launch 7.4 times as long as the other 4 of the same geometry"
+    assert [n for m in found[0] for n in m.notes] == [f"{found[0][0].kernel}: {warm}"]
+    assert not found[1][0].notes
+
+
+def test_a_long_launch_in_the_middle_is_no_warm_up() -> None:
+    found = grouped([at(0, 100), at(1, 900), at(2, 100)])
+    assert [m.origin for m in found] == ["r#0,2", "r#1"]
+    assert "1 launch 9.0 times as long" in found[1].notes[0]
+    assert "warm-up" not in found[1].notes[0]
+
+
+def test_launches_within_a_factor_of_two_are_one_with_their_spread() -> None:
+    (merged,) = grouped([at(0, 100), at(1, 200), at(2, 150)])
+    assert merged.spread[DURATION] == (100, 200)
+    assert merged.duration_ns == 150
+
+
+def test_launches_without_times_stay_together() -> None:
+    (merged,) = grouped([at(0, 100), replace(profile({}, origin="r#1"))])
+    assert merged.launches == 2
 
 
 def test_a_metric_that_one_launch_lacks_is_left_out() -> None:

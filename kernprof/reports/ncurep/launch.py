@@ -15,6 +15,7 @@ from kernprof.profile import (
     Instances,
     KernelProfile,
     MetricValue,
+    Placement,
     SharedMemory,
     Source,
 )
@@ -73,7 +74,9 @@ def failed(result: Any, position: int, where: str, context: Context) -> str | No
     return f"launch {position} ({kernel}, {len(result.MetricResults)} metrics)"
 
 
-def profile(result: Any, position: int, where: str, context: Context) -> KernelProfile:
+def profile(
+    result: Any, position: int, where: str, context: Context, process: int | None
+) -> KernelProfile:
     """Make the profile of one launch.
 
     Raises
@@ -117,6 +120,11 @@ def profile(result: Any, position: int, where: str, context: Context) -> KernelP
         nvtx=details.nvtx_ranges(result.Nvtx, result.ThreadID, where, limits, context.allowance)
         if result.HasField("Nvtx")
         else (),
+        placement=Placement(
+            process,
+            _integer(metrics, "launch__context_id"),
+            _integer(metrics, "launch__device_id"),
+        ),
         rules=details.rules(result.RuleResults, where, limits, context.allowance),
         collector=Collector(
             "ncu",

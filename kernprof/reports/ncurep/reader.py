@@ -73,6 +73,7 @@ def _report(data: Buffer, parts: list[Block], context: Context, path: str) -> Re
     skipped: dict[str, int] = {}
     for block in parts:
         ledger.fields("BlockHeader", block.header)
+        process = _process(block)
         for entry in block.entries:
             if entry.kind == "result":
                 where = f"block {block.number}, launch {position}, byte {entry.start}"
@@ -85,7 +86,7 @@ def _report(data: Buffer, parts: list[Block], context: Context, path: str) -> Re
                 if broken is not None:
                     ledger.failed.append(broken)
                 else:
-                    profiles.append(profile(result, position, where, context))
+                    profiles.append(profile(result, position, where, context, process))
                     ledger.launch(profiles[-1])
                 position += 1
             elif entry.kind != "source":
@@ -115,6 +116,14 @@ def _report(data: Buffer, parts: list[Block], context: Context, path: str) -> Re
         notices=tuple(notices),
         session=details.shown(context.session),
     )
+
+
+def _process(block: Block) -> int | None:
+    """Return the number of the process whose launches a block holds; None where it names none."""
+    if not block.header.HasField("Process"):
+        return None
+    number: int = parse("Process", block.header.Process, f"block {block.number}").ProcessID
+    return number
 
 
 def _context(data: Buffer, parts: list[Block], path: str, limits: Limits) -> Context:

@@ -19,6 +19,7 @@ from kernprof.profile import (
     KernelProfile,
     MachineCode,
     MetricValue,
+    Placement,
     Report,
     SharedMemory,
     Source,
@@ -213,6 +214,7 @@ def _profile(
         metrics=metrics,
         instances=instances,
         code=code,
+        placement=Placement(device=kernel.device),
         collector=Collector("nvprof"),
         notes=tuple(notes),
     )
