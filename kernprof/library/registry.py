@@ -17,6 +17,7 @@ _MODULES = (
     "depthwise",
     "pointwise",
     "conv",
+    "conv_tiled",
     "normalise",
     "elementwise",
     "pool",

@@ -27,6 +27,7 @@ _CHOICES = {
     "inner": (1, 2, 7, 33),
     "local_size": (1, 3, 5),
     "groups": (1, 1, 2, 3),
+    "splits": (1, 2, 3),
     "inputs": (2,),
     "index": (0, 1, 2),
     "kind": (0, 1, 2, 3, 4, 5),
@@ -51,6 +52,10 @@ def _draw(rng: np.random.Generator, entry: KernelEntry, number: int) -> dict[str
     if "groups" in shape:
         for name in ("in_channels", "out_channels"):
             shape[name] = shape["groups"] * int(rng.choice((1, 2, 5, 17)))
+    elif "kernel_h" in shape and "in_channels" in shape:
+        # Some beyond the largest tile, with a few pixels then.
+        for name in ("in_channels", "out_channels"):
+            shape[name] = int(rng.choice((1, 2, 5, 17, 33, 65, 130)))
     if "count_copied" in shape:
         chunk = int(rng.choice(_EXTENTS))
         room = int(rng.choice((0, 1, 5)))
