@@ -33,53 +33,84 @@ __device__ __forceinline__ unsigned reaching_bits(int q, int stride, int taps, i
   return bits;
 }
 
-// Offset and mask of a pixel: of an output in the input (FORWARD, WEIGHT), of an input in the output.
-template <Pass P> __device__ __forceinline__ int2 pixel_of(const Conv &s, int n) {
-  const int height = P == DATA ? s.in_h : s.out_h, width = P == DATA ? s.in_w : s.out_w;
-  const int area = height * width, image = n / area, inside = n - image * area;
-  const int row = inside / width, column = inside - row * width;
-  if (P == DATA) {
-    const int q = row + s.pad_h, r = column + s.pad_w;
-    const unsigned mask = reaching_bits(q, s.stride_h, s.kernel_h, s.out_h) |
-                          reaching_bits(r, s.stride_w, s.kernel_w, s.out_w) << 16;
-    return make_int2((image * s.out_channels * s.out_h + q / s.stride_h) * s.out_w + r / s.stride_w,
-                     (int)mask);
-  }
-  const int top = row * s.stride_h - s.pad_h, left = column * s.stride_w - s.pad_w;
-  const unsigned mask = range_bits(-top, s.in_h - top, s.kernel_h) |
-                        range_bits(-left, s.in_w - left, s.kernel_w) << 16;
-  return make_int2((image * s.in_channels * s.in_h + top) * s.in_w + left, (int)mask);
+// A tap is an input or output channel, row and column of the filter; a pixel is an image, row and column.
+struct __align__(16) Place {
+  int outer, row, column;
+};
+
+__device__ __forceinline__ Place place_of(int k, int height, int width) {
+  const int area = height * width, outer = k / area, inside = k - outer * area, row = inside / width;
+  return {outer, row, inside - row * width};
 }
 
-// Offset and bits of a tap, which counts channel, row, column; z is the tap without its channel.
-template <Pass P> __device__ __forceinline__ int4 tap_of(const Conv &s, int k) {
-  const int area = s.kernel_h * s.kernel_w, channel = k / area, inside = k - channel * area;
-  const int row = inside / s.kernel_w, column = inside - row * s.kernel_w;
-  const int bits = (int)(1u << row | 1u << (16 + column));
+// The place as many elements further as `by` is from the first one: an addition instead of divisions.
+__device__ __forceinline__ Place advanced(Place at, const Place &by, int height, int width) {
+  at.column += by.column;
+  at.row += by.row;
+  at.outer += by.outer;
+  if (at.column >= width) {
+    at.column -= width;
+    ++at.row;
+  }
+  if (at.row >= height) {
+    at.row -= height;
+    ++at.outer;
+  }
+  return at;
+}
+
+__device__ __forceinline__ int over(int value, int stride) { return stride == 1 ? value : value / stride; }
+
+// Offset and mask of a pixel: of an output in the input (FORWARD, WEIGHT), of an input in the output.
+template <Pass P> __device__ __forceinline__ int2 pixel_of(const Conv &s, const Place &at) {
+  if (P == DATA) {
+    const int q = at.row + s.pad_h, r = at.column + s.pad_w;
+    const unsigned mask = reaching_bits(q, s.stride_h, s.kernel_h, s.out_h) |
+                          reaching_bits(r, s.stride_w, s.kernel_w, s.out_w) << 16;
+    return make_int2(
+        4 * ((at.outer * s.out_channels * s.out_h + over(q, s.stride_h)) * s.out_w + over(r, s.stride_w)),
+        (int)mask);
+  }
+  const int top = at.row * s.stride_h - s.pad_h, left = at.column * s.stride_w - s.pad_w;
+  const unsigned mask = range_bits(-top, s.in_h - top, s.kernel_h) |
+                        range_bits(-left, s.in_w - left, s.kernel_w) << 16;
+  return make_int2(4 * ((at.outer * s.in_channels * s.in_h + top) * s.in_w + left), (int)mask);
+}
+
+// Offset and bits of a tap.
+template <Pass P> __device__ __forceinline__ int2 tap_of(const Conv &s, const Place &at) {
+  const int bits = (int)(1u << at.row | 1u << (16 + at.column));
   if (P == DATA)
-    return make_int4((channel * s.out_h - row / s.stride_h) * s.out_w - column / s.stride_w, bits,
-                     channel * s.in_channels * area + inside, 0);
-  return make_int4((channel * s.in_h + row) * s.in_w + column, bits, k, 0);
+    return make_int2(4 * ((at.outer * s.out_h - over(at.row, s.stride_h)) * s.out_w -
+                          over(at.column, s.stride_w)),
+                     bits);
+  return make_int2(4 * ((at.outer * s.in_h + at.row) * s.in_w + at.column), bits);
 }
 
 // What a step along the depth needs: offset and bits for the windows, offset for the other factor.
-template <Pass P> __device__ __forceinline__ int4 depth_of(const Conv &s, int k, int end) {
+template <Pass P> __device__ __forceinline__ int4 depth_of(const Conv &s, const Place &at, int k, int end) {
   if (k >= end)
     return make_int4(0, P == WEIGHT ? 0 : (int)NEVER, 0, 0);
-  if (P != WEIGHT)
-    return tap_of<P>(s, k);
-  const int2 pixel = pixel_of<P>(s, k);
-  const int area = s.out_h * s.out_w, image = k / area;
-  return make_int4(pixel.x, pixel.y, image * (s.out_channels - 1) * area + k, 0);
+  const int2 found = P == WEIGHT ? pixel_of<P>(s, at) : tap_of<P>(s, at);
+  int other = k;
+  if (P == WEIGHT)
+    other += at.outer * (s.out_channels - 1) * s.out_h * s.out_w;
+  if (P == DATA)
+    other += at.outer * (s.in_channels - 1) * s.kernel_h * s.kernel_w;
+  return make_int4(found.x, found.y, 4 * other, 0);
 }
 
 template <Pass P> __device__ __forceinline__ int2 column_of(const Conv &s, int n, int columns) {
   if (n >= columns)
     return make_int2(0, P == WEIGHT ? (int)NEVER : 0);
-  if (P != WEIGHT)
-    return pixel_of<P>(s, n);
-  const int4 tap = tap_of<P>(s, n);
-  return make_int2(tap.x, tap.y);
+  if (P == WEIGHT)
+    return tap_of<P>(s, place_of(n, s.kernel_h, s.kernel_w));
+  return pixel_of<P>(s, P == DATA ? place_of(n, s.in_h, s.in_w) : place_of(n, s.out_h, s.out_w));
+}
+
+// The element so many bytes further: one addition of 64 bits, where an index would be extended first.
+__device__ __forceinline__ const float *at_byte(const float *base, int bytes) {
+  return reinterpret_cast<const float *>(reinterpret_cast<const char *>(base) + (unsigned)bytes);
 }
 
 template <Pass P> __device__ __forceinline__ bool inside(const int2 &column, const int4 &depth) {
@@ -87,23 +118,22 @@ template <Pass P> __device__ __forceinline__ bool inside(const int2 &column, con
 }
 
 // Four steps of a row of the other factor; fours: they are one aligned access.
-template <Pass P>
 __device__ __forceinline__ float4 row_values(const float *__restrict__ row, const int4 *table, int k,
                                              int end, bool fours) {
   float4 value = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
   if (fours) {
     if (k < end)
-      value = *reinterpret_cast<const float4 *>(row + table[0].z);
+      value = *reinterpret_cast<const float4 *>(at_byte(row, table[0].z));
     return value;
   }
   if (k < end)
-    value.x = row[table[0].z];
+    value.x = *at_byte(row, table[0].z);
   if (k + 1 < end)
-    value.y = row[table[1].z];
+    value.y = *at_byte(row, table[1].z);
   if (k + 2 < end)
-    value.z = row[table[2].z];
+    value.z = *at_byte(row, table[2].z);
   if (k + 3 < end)
-    value.w = row[table[3].z];
+    value.w = *at_byte(row, table[3].z);
   return value;
 }
 
@@ -112,11 +142,13 @@ __device__ __forceinline__ void tile(const float *__restrict__ windows, const fl
                                      float *__restrict__ out, const Conv &s, int splits) {
   constexpr int LOADS = TILE_N * STEP / THREADS, FOURS = EDGE / 4;
   constexpr int PAD = 4; // keeps 16-byte alignment and spreads a column's steps over the banks
-  static_assert(TILE_M * STEP == 4 * THREADS, "one four of the rows a thread");
+  constexpr int ROWS = TILE_M * STEP / (4 * THREADS); // fours of the rows that a thread fetches
+  static_assert(ROWS >= 1, "at least one four of the rows a thread");
   static_assert(TILE_N / EDGE * (TILE_M / EDGE) == THREADS && TILE_N / EDGE % 8 == 0, "8 x 4 warps");
   __shared__ __align__(16) float left[2][STEP][TILE_M + PAD];
   __shared__ __align__(16) float right[2][STEP][TILE_N + PAD];
   __shared__ __align__(16) int4 table[2][STEP];
+  __shared__ Place places[STEP], turn;
   __shared__ int2 taps_here[P == WEIGHT ? TILE_N : 1];
 
   const int thread = threadIdx.x, lane = thread & 31, warp = thread >> 5;
@@ -156,19 +188,22 @@ __device__ __forceinline__ void tile(const float *__restrict__ windows, const fl
   const int row_m = thread / (STEP / 4), row_k = thread % (STEP / 4) * 4;
   const int row_length = P == WEIGHT ? pixels : (P == DATA ? area : depth);
   const bool fours = P != DATA && (row_length & 3) == 0;
+  constexpr int ROW_APART = 4 * THREADS / STEP;
   const float *row = rows + (size_t)(m0 + row_m) * row_length;
-  const bool row_there = m0 + row_m < height;
 
   float next_right[LOADS];
-  float4 next_left;
+  float4 next_left[ROWS];
   auto fetch = [&](int k0, int half) {
-    next_left = row_values<P>(row, &table[half][row_k], k0 + row_k, row_there ? end : 0, fours);
+#pragma unroll
+    for (int i = 0; i < ROWS; ++i)
+      next_left[i] = row_values(row + (size_t)(i * ROW_APART) * row_length, &table[half][row_k], k0 + row_k,
+                                m0 + row_m + i * ROW_APART < height ? end : 0, fours);
     if (P == WEIGHT) {
       const int4 step = table[half][first_k];
 #pragma unroll
       for (int i = 0; i < LOADS; ++i) {
         const int2 tap = taps_here[first_n + i * APART];
-        next_right[i] = inside<P>(tap, step) ? windows[step.x + tap.x] : 0.0f;
+        next_right[i] = inside<P>(tap, step) ? *at_byte(windows, step.x + tap.x) : 0.0f;
       }
     } else {
 #pragma unroll
@@ -176,15 +211,18 @@ __device__ __forceinline__ void tile(const float *__restrict__ windows, const fl
         const int4 step = table[half][first_k + i * APART];
 #pragma unroll
         for (int j = 0; j < OWN; ++j)
-          next_right[i * OWN + j] = inside<P>(own[j], step) ? windows[own[j].x + step.x] : 0.0f;
+          next_right[i * OWN + j] = inside<P>(own[j], step) ? *at_byte(windows, own[j].x + step.x) : 0.0f;
       }
     }
   };
   auto put = [&](int half) {
-    left[half][row_k][row_m] = next_left.x;
-    left[half][row_k + 1][row_m] = next_left.y;
-    left[half][row_k + 2][row_m] = next_left.z;
-    left[half][row_k + 3][row_m] = next_left.w;
+#pragma unroll
+    for (int i = 0; i < ROWS; ++i) {
+      left[half][row_k][row_m + i * ROW_APART] = next_left[i].x;
+      left[half][row_k + 1][row_m + i * ROW_APART] = next_left[i].y;
+      left[half][row_k + 2][row_m + i * ROW_APART] = next_left[i].z;
+      left[half][row_k + 3][row_m + i * ROW_APART] = next_left[i].w;
+    }
 #pragma unroll
     for (int i = 0; i < LOADS; ++i) {
       if (P == WEIGHT)
@@ -195,9 +233,17 @@ __device__ __forceinline__ void tile(const float *__restrict__ windows, const fl
   };
 
   float sum[EDGE][EDGE] = {};
+  // One thread a step keeps the table; its place waits in shared memory for the next turn.
+  const int wide = P == WEIGHT ? s.out_w : s.kernel_w, tall = P == WEIGHT ? s.out_h : s.kernel_h;
   if (thread < STEP) {
-    table[0][thread] = depth_of<P>(s, start + thread, end);
-    table[1][thread] = depth_of<P>(s, start + STEP + thread, end);
+    const Place by = place_of(STEP, tall, wide);
+    if (thread == 0)
+      turn = by;
+    Place at = place_of(start + thread, tall, wide);
+    table[0][thread] = depth_of<P>(s, at, start + thread, end);
+    at = advanced(at, by, tall, wide);
+    table[1][thread] = depth_of<P>(s, at, start + STEP + thread, end);
+    places[thread] = at;
   }
   __syncthreads();
   fetch(start, 0);
@@ -209,8 +255,11 @@ __device__ __forceinline__ void tile(const float *__restrict__ windows, const fl
     if (more)
       fetch(k0 + STEP, half ^ 1);
     // The step after the next: the present one's entries are not needed any more.
-    if (thread < STEP)
-      table[half][thread] = depth_of<P>(s, k0 + 2 * STEP + thread, end);
+    if (thread < STEP) {
+      const Place at = advanced(places[thread], turn, tall, wide);
+      places[thread] = at;
+      table[half][thread] = depth_of<P>(s, at, k0 + 2 * STEP + thread, end);
+    }
 #pragma unroll
     for (int k = 0; k < STEP; ++k) {
       float a[EDGE], b[EDGE];
@@ -297,4 +346,4 @@ __device__ __forceinline__ void tile(const float *__restrict__ windows, const fl
 TILED(128, 128, 8, 8, 256, 2)
 TILED(128, 64, 8, 8, 128, 4)
 TILED(128, 32, 8, 8, 64, 6)
-TILED(32, 32, 4, 8, 64, 12)
+TILED(32, 32, 4, 16, 64, 8)

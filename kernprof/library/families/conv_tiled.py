@@ -42,7 +42,7 @@ TILES = ((128, 128, 256), (128, 64, 128), (128, 32, 64), (32, 32, 64))
 MAX_KERNEL = 15
 """Rows and columns of a filter at most: which of them meet the image is kept in 15 bits each."""
 
-_STEP = 8
+_STEP = 16
 
 
 def inputs(s: Shape) -> int:
@@ -95,7 +95,7 @@ _RULES: tuple[Rule, ...] = (
 )
 _SPLIT_RULES: tuple[Rule, ...] = (
     *_RULES,
-    (lambda s: 1 <= s["splits"] <= _depth(s), "1 to pixels / 8 (all images', rounded up) splits"),
+    (lambda s: 1 <= s["splits"] <= _depth(s), "1 to pixels / 16 (all images', rounded up) splits"),
 )
 
 
