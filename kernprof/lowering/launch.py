@@ -236,7 +236,7 @@ def _macs(kernel: str, size: Mapping[str, int]) -> int:
         case "depthwise":
             return size["batch"] * size["channels"] * _window_products(size)
         case "conv":
-            per_group = size["in_channels"] // size["groups"]
+            per_group = size["in_channels"] // size.get("groups", 1)
             return size["batch"] * size["out_channels"] * per_group * _window_products(size)
         case _:
             return 0

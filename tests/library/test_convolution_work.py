@@ -33,7 +33,7 @@ TILES = {
 def as_convolution(family: str, s: Mapping[str, int]) -> dict[str, int]:
     """Return the shape of the convolution with groups that a kernel is a special case of."""
     if family == "conv":
-        return dict(s)
+        return {"groups": 1, "bias": 0} | dict(s)
     if family == "depthwise":
         channels = dict.fromkeys(("in_channels", "out_channels", "groups"), s["channels"])
         return dict(s) | channels
@@ -70,6 +70,8 @@ def test_operations_are_those_of_the_windows(name: str) -> None:
             # Gradients of the bias come with those of the weights, but not in the general kernel.
             if not name.endswith("_data") and name != "conv_implicit_gemm_backward_weight":
                 operations += s["bias"] * height * width
+        if "splits" in s:  # added to what is there
+            operations += s["out_channels"] * inputs * s["kernel_h"] * s["kernel_w"]
         assert item.flops(shape) == operations, shape
 
 
@@ -82,6 +84,7 @@ def test_traffic_is_what_is_needed_of_every_array_once(name: str) -> None:
         x = planes * s["in_h"] * s["in_w"]
         y = s["batch"] * s["out_channels"] * prod(extents(s))
         w = s["out_channels"] * (s["in_channels"] // s["groups"]) * s["kernel_h"] * s["kernel_w"]
+        w *= 2 if "splits" in s else 1
         with_bias = not name.endswith("_data") and name != "conv_implicit_gemm_backward_weight"
         b = s["out_channels"] if s["bias"] and with_bias else 0
         # Where strides pass over elements of an input, they need not be read.
@@ -123,7 +126,17 @@ def test_blocks_cover_the_outputs_and_none_is_empty(name: str) -> None:
         height, width = extents(s)
         inputs, outputs = s["in_channels"] // s["groups"], s["out_channels"] // s["groups"]
         grid = item.launch_geometry(shape).grid
-        if name == "depthwise_backward_weight":  # a block a sum
+        if name.startswith("conv_tiled"):
+            columns, rows = s["batch"] * height * width, outputs
+            if name.endswith("_data"):
+                columns, rows = s["batch"] * s["in_h"] * s["in_w"], inputs
+            elif name.endswith("_weight"):
+                columns = inputs * s["kernel_h"] * s["kernel_w"]
+            tile = map(int, name.removeprefix("conv_tiled_").split("_")[0].split("x"))
+            for blocks, side, extent in zip(grid, tile, (columns, rows), strict=False):
+                assert (blocks - 1) * side < extent <= blocks * side, shape
+            assert grid.z == s.get("splits", 1)
+        elif name == "depthwise_backward_weight":  # a block a sum
             taps = s["kernel_h"] * s["kernel_w"] + s["bias"]
             assert tuple(grid) == (s["channels"] * taps, 1, 1)
         elif name in TILES:

@@ -20,6 +20,7 @@ from kernprof.library.families.common import (
     traffic,
 )
 from kernprof.library.model import Argument, Formula, Geometry, KernelEntry, Pointer, Role, Shape
+from kernprof.lowering.cudnn import MAX_ELEMENTS, MAX_KERNEL, TILES, Tile
 from kernprof.profile import Dim3
 
 PARAMETERS = (
@@ -35,12 +36,6 @@ PARAMETERS = (
     "pad_h",
     "pad_w",
 )
-
-TILES = ((128, 128, 256), (128, 64, 128), (128, 32, 64), (32, 32, 64))
-"""Columns (pixels or filter taps), rows (channels) and threads of a block."""
-
-MAX_KERNEL = 15
-"""Rows and columns of a filter at most: which of them meet the image is kept in 15 bits each."""
 
 _STEP = 16
 
@@ -92,6 +87,10 @@ _RULES: tuple[Rule, ...] = (
         lambda s: s["kernel_h"] <= MAX_KERNEL and s["kernel_w"] <= MAX_KERNEL,
         f"filters of at most {MAX_KERNEL} x {MAX_KERNEL}",
     ),
+    (
+        lambda s: max(inputs(s), outputs(s), weights(s)) <= MAX_ELEMENTS,
+        f"arrays of at most {MAX_ELEMENTS} elements",
+    ),
 )
 _SPLIT_RULES: tuple[Rule, ...] = (
     *_RULES,
@@ -100,24 +99,23 @@ _SPLIT_RULES: tuple[Rule, ...] = (
 
 
 def _entry(
-    tile: tuple[int, int, int],
+    tile: Tile,
     suffix: str,
     arguments: tuple[Argument, ...],
     columns: Formula,
     rows: str,
     what: str,
 ) -> KernelEntry:
-    wide, high, threads = tile
     splits = suffix == "_backward_weight"
     parameters = (*PARAMETERS, "splits") if splits else PARAMETERS
 
     def geometry(s: Shape) -> Geometry:
         depth = s["splits"] if splits else 1
-        grid = Dim3(ceil_div(columns(s), wide), ceil_div(s[rows], high), depth)
-        return Geometry(grid, Dim3(threads))
+        grid = Dim3(ceil_div(columns(s), tile.columns), ceil_div(s[rows], tile.rows), depth)
+        return Geometry(grid, Dim3(32 * tile.warps))
 
     return KernelEntry(
-        name=f"conv_tiled_{wide}x{high}{suffix}",
+        name=f"conv_tiled_{tile.name}{suffix}",
         family="conv",
         file="conv_tiled.cu",
         parameters=parameters,
@@ -127,11 +125,11 @@ def _entry(
         flops=(lambda s: products(s) + weights(s)) if splits else products,
         bytes_moved=traffic(arguments),
         rules=_SPLIT_RULES if splits else _RULES,
-        summary=f"{wide} x {high} tiles of {what}",
+        summary=f"{tile.columns} x {tile.rows} tiles of {what}",
     )
 
 
-def _entries(tile: tuple[int, int, int]) -> tuple[KernelEntry, ...]:
+def _entries(tile: Tile) -> tuple[KernelEntry, ...]:
     x = Pointer("x", Role.IN, inputs, needed=inputs_needed)
     w, dy = Pointer("w", Role.IN, weights), Pointer("dy", Role.IN, outputs)
     return (

@@ -16,6 +16,7 @@ from kernprof.library.reference.tools import (
     taps,
     wide,
 )
+from kernprof.lowering.cudnn import TILES
 
 Shape = Mapping[str, int]
 
@@ -88,8 +89,8 @@ REFERENCES: dict[str, Reference] = {
     "conv_implicit_gemm_backward_data": _backward_data,
     "conv_implicit_gemm_backward_weight": _backward_weight,
     **{
-        f"conv_tiled_{tile}{suffix}": reference
-        for tile in ("128x128", "128x64", "128x32", "32x32")
+        f"conv_tiled_{tile.name}{suffix}": reference
+        for tile in TILES
         for suffix, reference in _TILED.items()
     },
 }

@@ -1,0 +1,145 @@
+"""Which of the stand-ins for cuDNN's convolutions a shape gets.
+
+cuDNN chooses by a heuristic that is not published. Here the tile is taken that keeps the fullest SM
+busy for the least time, by a plain estimate; it looks at nothing but the extents of the matrix
+product and the number of SMs.
+
+An SM that holds w warps of the tile does ``w / (w + 4)`` of its peak of products, times a factor
+that says what the tile's shared-memory traffic leaves. Blocks go in rounds of as many as fit, and
+each round starts cold. The constants were fitted to predictions for a Tesla P100.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from kernprof.lowering.emit import Emitter
+from kernprof.lowering.launch import Launch, Library, Purpose
+from kernprof.networks.ir import Convolution
+
+MAX_KERNEL = 15
+"""Rows and columns of a filter at most: the tiled kernels keep 15 bits for each."""
+
+MAX_ELEMENTS = 2**30 - 1
+"""Elements of an array at most: the tiled kernels have offsets in bytes, of 32 bits."""
+
+_WARPS_OF_HALF_RATE = 4
+_ROUND = 150_000
+"""What starting a round of blocks costs, in products that an SM could have done."""
+_BLOCK_DEPTH = 16
+"""What beginning and end of a block cost, in steps along the depth."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A tile of the product.
+
+    Parameters
+    ----------
+    columns, rows
+        Its extents: pixels or filter taps, and channels.
+    warps
+        Of a block.
+    resident
+        Blocks that an SM holds at once.
+    quality
+        Share of the peak that enough warps reach, relative to the largest tile.
+    """
+
+    columns: int
+    rows: int
+    warps: int
+    resident: int
+    quality: float
+
+    @property
+    def name(self) -> str:
+        """As kernels are named: "128x64"."""
+        return f"{self.columns}x{self.rows}"
+
+
+TILES = (
+    Tile(128, 128, 8, 2, 1.0),
+    Tile(128, 64, 4, 4, 0.95),
+    Tile(128, 32, 2, 6, 0.7),
+    Tile(32, 32, 2, 6, 0.7),
+)
+
+
+def forward(emit: Emitter, op: Convolution) -> Iterator[Launch]:
+    """Yield the launches of a convolution, once a group."""
+    outputs, pixels, taps = _extents(emit, op)
+    tile = choose(emit.batch * pixels, outputs, taps, emit.options.sm_count)
+    yield _launch(emit, op, tile, "", Purpose.PRODUCT)
+
+
+def weight_gradient(emit: Emitter, op: Convolution) -> Iterator[Launch]:
+    """Yield the launches that add the gradient of the filters to what is there."""
+    outputs, pixels, taps = _extents(emit, op)
+    tile, parts = choose_split(taps, outputs, emit.batch * pixels, emit.options.sm_count)
+    yield _launch(emit, op, tile, "_backward_weight", Purpose.WEIGHT_GRADIENT, splits=parts)
+
+
+def data_gradient(emit: Emitter, op: Convolution) -> Iterator[Launch]:
+    """Yield the launches of the gradient of the input."""
+    shape = emit.layer.in_shape
+    depth = op.out_channels // op.groups * op.kernel[0] * op.kernel[1]
+    tile = choose(
+        emit.batch * shape.pixels, shape.channels // op.groups, depth, emit.options.sm_count
+    )
+    yield _launch(emit, op, tile, "_backward_data", Purpose.DATA_GRADIENT)
+
+
+def _extents(emit: Emitter, op: Convolution) -> tuple[int, int, int]:
+    """Output channels of a group, output pixels of an image, filter taps of an output channel."""
+    inputs = emit.layer.in_shape.channels // op.groups
+    taps = inputs * op.kernel[0] * op.kernel[1]
+    return op.out_channels // op.groups, emit.layer.out_shape.pixels, taps
+
+
+def _launch(
+    emit: Emitter, op: Convolution, tile: Tile, suffix: str, purpose: Purpose, **more: int
+) -> Launch:
+    largest = emit.batch * max(emit.layer.in_shape.count, emit.layer.out_shape.count)
+    if max(op.kernel) > MAX_KERNEL or largest > MAX_ELEMENTS:
+        return emit.implicit_gemm(
+            suffix, op, purpose, Library.CUDNN, groups=1, bias=False, times=op.groups
+        )
+    kernel = f"conv_tiled_{tile.name}{suffix}"
+    sizes = emit.convolution_sizes(op, op.groups) | more
+    return emit.launch_sized(kernel, purpose, Library.CUDNN, sizes, times=op.groups)
+
+
+def choose(columns: int, rows: int, depth: int, sm_count: int) -> Tile:
+    """Return the tile for a product of ``rows`` x ``depth`` by ``depth`` x ``columns``."""
+    return min(TILES, key=lambda tile: _cost(tile, columns, rows, depth, 1, sm_count))
+
+
+def choose_split(columns: int, rows: int, depth: int, sm_count: int) -> tuple[Tile, int]:
+    """Return the tile, and among how many blocks its depth is shared."""
+    found = ((tile, parts) for tile in TILES for parts in _parts(depth))
+    return min(found, key=lambda pair: _cost(pair[0], columns, rows, depth, pair[1], sm_count))
+
+
+def _parts(depth: int) -> Iterator[int]:
+    parts, most = 1, -(-depth // 64)
+    while parts < most:
+        yield parts
+        parts *= 2
+    yield most
+
+
+def _cost(tile: Tile, columns: int, rows: int, depth: int, parts: int, sm_count: int) -> float:
+    blocks = -(-columns // tile.columns) * -(-rows // tile.rows) * parts
+    most = -(-blocks // sm_count)
+    rounds, rest = divmod(most, tile.resident)
+    work = tile.columns * tile.rows * (-(-depth // parts) + _BLOCK_DEPTH)
+    cost = rounds * _round(tile, tile.resident, work)
+    return cost + (_round(tile, rest, work) if rest else 0.0)
+
+
+def _round(tile: Tile, blocks: int, work: int) -> float:
+    warps = blocks * tile.warps
+    rate = tile.quality * warps / (warps + _WARPS_OF_HALF_RATE)
+    return blocks * work / rate + _ROUND
