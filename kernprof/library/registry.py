@@ -18,6 +18,7 @@ _MODULES = (
     "pointwise",
     "conv",
     "conv_tiled",
+    "conv_winograd",
     "normalise",
     "elementwise",
     "pool",

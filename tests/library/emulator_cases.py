@@ -14,7 +14,7 @@ from kernprof.library.reference import references
 # Around the tile and block extents that kernels use (4, 8, 16, 32, 64, 128, 256).
 _EXTENTS = (1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 20, 31, 32, 33, 48, 63, 64, 65, 68, 100, 127, 129)
 _COUNTS = (1, 2, 31, 32, 33, 255, 256, 257, 511, 1000, 1024, 4099)
-_FLAGS = ("bias", "beta", "trans_a", "trans_b", "backward")
+_FLAGS = ("bias", "beta", "trans_a", "trans_b", "backward", "turned")
 _CHOICES = {
     "batch": (1, 2, 3),
     "channels": (1, 2, 3, 5, 8, 17, 33),
