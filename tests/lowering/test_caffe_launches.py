@@ -59,7 +59,7 @@ class TestConvolution:
         ]
         assert listed(layer, B, batch=4) == [
             "2 x bias_backward 4 3 30",
-            "2 x conv_tiled_32x32_backward_weight 4 2 6 5 3 3 3 1 1 1 1 1",
+            "2 x conv_tiled_32x32_backward_weight 4 2 6 5 3 3 3 1 1 1 1 2",
             "sync_empty",
         ]
         assert listed(layer, B, data_gradients=True)[2] == (
