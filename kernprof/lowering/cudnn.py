@@ -67,7 +67,6 @@ TILES = (
     Tile(32, 32, 2, 6, 0.7),
 )
 
-
 WINOGRAD = Tile(32, 32, 8, 2, 0.78)
 """Tiles of 2 x 2 outputs by channels of F(2 x 2, 3 x 3); 16 products for each and channel."""
 
@@ -159,8 +158,10 @@ def _extents(emit: Emitter, op: Convolution) -> tuple[int, int, int]:
 def _launch(
     emit: Emitter, op: Convolution, tile: Tile, suffix: str, purpose: Purpose, **more: int
 ) -> Launch:
-    largest = emit.batch * max(emit.layer.in_shape.count, emit.layer.out_shape.count)
-    if max(op.kernel) > MAX_KERNEL or largest > MAX_ELEMENTS:
+    outputs, _, taps = _extents(emit, op)
+    images = emit.batch * max(emit.layer.in_shape.count, emit.layer.out_shape.count)
+    if max(op.kernel) > MAX_KERNEL or max(images, outputs * taps) > MAX_ELEMENTS:
+        # Nothing in cuDNN's tiles covers it: the plain kernel does.
         return emit.implicit_gemm(
             suffix, op, purpose, Library.CUDNN, groups=1, bias=False, times=op.groups
         )
