@@ -117,24 +117,13 @@ template <Pass P> __device__ __forceinline__ bool inside(const int2 &column, con
   return P == WEIGHT ? (depth.y & column.y) == column.y : (column.y & depth.y) == depth.y;
 }
 
-// Four steps of a row of the other factor; fours: they are one aligned access.
-__device__ __forceinline__ float4 row_values(const float *__restrict__ row, const int4 *table, int k,
-                                             int end, bool fours) {
-  float4 value = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-  if (fours) {
-    if (k < end)
-      value = *reinterpret_cast<const float4 *>(at_byte(row, table[0].z));
-    return value;
-  }
-  if (k < end)
-    value.x = *at_byte(row, table[0].z);
-  if (k + 1 < end)
-    value.y = *at_byte(row, table[1].z);
-  if (k + 2 < end)
-    value.z = *at_byte(row, table[2].z);
-  if (k + 3 < end)
-    value.w = *at_byte(row, table[3].z);
-  return value;
+// Four steps of a row of the other factor; fours: they are one aligned access. Steps beyond the end have
+// offset 0: what is read there meets windows that are 0.
+__device__ __forceinline__ float4 row_values(const float *__restrict__ row, const int4 *table, bool fours) {
+  if (fours)
+    return *reinterpret_cast<const float4 *>(at_byte(row, table[0].z));
+  return make_float4(*at_byte(row, table[0].z), *at_byte(row, table[1].z), *at_byte(row, table[2].z),
+                     *at_byte(row, table[3].z));
 }
 
 template <Pass P, int TILE_N, int TILE_M, int EDGE, int STEP, int THREADS>
@@ -152,7 +141,8 @@ __device__ __forceinline__ void tile(const float *__restrict__ windows, const fl
   __shared__ int2 taps_here[P == WEIGHT ? TILE_N : 1];
 
   const int thread = threadIdx.x, lane = thread & 31, warp = thread >> 5;
-  const int tx = warp % (TILE_N / EDGE / 8) * 8 + (lane & 7), ty = warp / (TILE_N / EDGE / 8) * 4 + (lane >> 3);
+  constexpr int WIDE = TILE_N / EDGE / 8; // warps across the tile, each of 8 x 4 threads
+  const int tx = warp % WIDE * 8 + (lane & 7), ty = warp / WIDE * 4 + (lane >> 3);
   const int area = s.kernel_h * s.kernel_w, pixels = s.out_h * s.out_w;
   const int plane = P == DATA ? s.in_h * s.in_w : pixels; // of what is written, if that is an image
   const int columns = P == WEIGHT ? s.in_channels * area : s.batch * plane;
@@ -189,15 +179,19 @@ __device__ __forceinline__ void tile(const float *__restrict__ windows, const fl
   const int row_length = P == WEIGHT ? pixels : (P == DATA ? area : depth);
   const bool fours = P != DATA && (row_length & 3) == 0;
   constexpr int ROW_APART = 4 * THREADS / STEP;
-  const float *row = rows + (size_t)(m0 + row_m) * row_length;
+  const float *row[ROWS]; // beyond the last row the last one again: it is not written
+#pragma unroll
+  for (int i = 0; i < ROWS; ++i) {
+    const int m = m0 + row_m + i * ROW_APART;
+    row[i] = rows + (size_t)(m < height ? m : height - 1) * row_length;
+  }
 
   float next_right[LOADS];
   float4 next_left[ROWS];
-  auto fetch = [&](int k0, int half) {
+  auto fetch = [&](int half) {
 #pragma unroll
     for (int i = 0; i < ROWS; ++i)
-      next_left[i] = row_values(row + (size_t)(i * ROW_APART) * row_length, &table[half][row_k], k0 + row_k,
-                                m0 + row_m + i * ROW_APART < height ? end : 0, fours);
+      next_left[i] = row_values(row[i], &table[half][row_k], fours);
     if (P == WEIGHT) {
       const int4 step = table[half][first_k];
 #pragma unroll
@@ -246,14 +240,14 @@ __device__ __forceinline__ void tile(const float *__restrict__ windows, const fl
     places[thread] = at;
   }
   __syncthreads();
-  fetch(start, 0);
+  fetch(0);
   put(0);
   __syncthreads();
   int half = 0;
   for (int k0 = start; k0 < end; k0 += STEP) {
     const bool more = k0 + STEP < end;
     if (more)
-      fetch(k0 + STEP, half ^ 1);
+      fetch(half ^ 1);
     // The step after the next: the present one's entries are not needed any more.
     if (thread < STEP) {
       const Place at = advanced(places[thread], turn, tall, wide);
@@ -323,27 +317,36 @@ __device__ __forceinline__ void tile(const float *__restrict__ windows, const fl
   {batch,    in_channels, in_h,  in_w,  out_channels, kernel_h, kernel_w,                               \
    stride_h, stride_w,    pad_h, pad_w, out_h,        out_w}
 
-#define TILED(N, M, EDGE, STEP, THREADS, BLOCKS)                                                        \
-  extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) conv_tiled_##N##x##M(                   \
-      const float *__restrict__ x, const float *__restrict__ w, float *__restrict__ y, SIZES,           \
-      int out_h, int out_w) {                                                                           \
+#define TILED(N, M, EDGE, STEP, THREADS, BLOCKS, GRADIENT_BLOCKS)                                       \
+  extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)                                         \
+  conv_tiled_##N##x##M(const float *__restrict__ x, const float *__restrict__ w, float *__restrict__ y, \
+                       SIZES, int out_h, int out_w) {                                                   \
     const Conv s = CONV;                                                                                \
     tile<FORWARD, N, M, EDGE, STEP, THREADS>(x, w, y, s, 1);                                            \
   }                                                                                                     \
-  extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) conv_tiled_##N##x##M##_backward_data(   \
-      const float *__restrict__ dy, const float *__restrict__ w, float *__restrict__ dx, SIZES,         \
-      int out_h, int out_w) {                                                                           \
+  extern "C" __global__ void __launch_bounds__(THREADS, GRADIENT_BLOCKS)                                \
+  conv_tiled_##N##x##M##_backward_data(const float *__restrict__ dy, const float *__restrict__ w,       \
+                                       float *__restrict__ dx, SIZES, int out_h, int out_w) {           \
     const Conv s = CONV;                                                                                \
     tile<DATA, N, M, EDGE, STEP, THREADS>(dy, w, dx, s, 1);                                             \
   }                                                                                                     \
-  extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) conv_tiled_##N##x##M##_backward_weight( \
-      const float *__restrict__ x, const float *__restrict__ dy, float *__restrict__ dw, SIZES,         \
-      int splits, int out_h, int out_w) {                                                               \
+  extern "C" __global__ void __launch_bounds__(THREADS, GRADIENT_BLOCKS)                                \
+  conv_tiled_##N##x##M##_backward_weight(const float *__restrict__ x, const float *__restrict__ dy,     \
+                                         float *__restrict__ dw, SIZES, int splits, int out_h,          \
+                                         int out_w) {                                                   \
     const Conv s = CONV;                                                                                \
     tile<WEIGHT, N, M, EDGE, STEP, THREADS>(x, dy, dw, s, splits);                                      \
   }
 
-TILED(128, 128, 8, 8, 256, 2)
-TILED(128, 64, 8, 8, 128, 4)
-TILED(128, 32, 8, 8, 64, 6)
-TILED(32, 32, 4, 16, 64, 8)
+// The fourth block an SM of the gradients costs spilled registers where the instructions are Volta's and
+// later ones.
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 700
+constexpr int GRADIENTS = 3;
+#else
+constexpr int GRADIENTS = 4;
+#endif
+
+TILED(128, 128, 8, 8, 256, 2, 2)
+TILED(128, 64, 8, 8, 128, 4, GRADIENTS)
+TILED(128, 32, 8, 8, 64, 6, 6)
+TILED(32, 32, 4, 16, 64, 8, 8)

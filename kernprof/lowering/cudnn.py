@@ -22,8 +22,8 @@ from kernprof.networks.ir import Convolution, Shape
 MAX_KERNEL = 15
 """Rows and columns of a filter at most: the tiled kernels keep 15 bits for each."""
 
-MAX_ELEMENTS = 2**30 - 1
-"""Elements of an array at most: the tiled kernels have offsets in bytes, of 32 bits."""
+MAX_ELEMENTS = 2**29 - 1
+"""Elements of an array at most: the tiled kernels have signed offsets in bytes, of 32 bits."""
 
 _WARPS_OF_HALF_RATE = 4
 _ROUND = 150_000

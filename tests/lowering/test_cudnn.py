@@ -89,9 +89,9 @@ def test_what_no_tile_covers_takes_the_plain_kernel() -> None:
     wide = {"in_channels": 2, "out_channels": 4, "size": 40, "kernel": 16, "pad": 0}
     assert kernels(Direction.FORWARD, **wide) == ["conv_implicit_gemm"]
     assert kernels(Direction.FORWARD, **wide | {"kernel": 15}) == ["conv_tiled_32x32"]
-    large = {"in_channels": 64, "out_channels": 64, "size": 512, "kernel": 5, "batch": 80}
+    large = {"in_channels": 64, "out_channels": 64, "size": 512, "kernel": 5, "batch": 40}
     assert kernels(Direction.FORWARD, **large) == ["conv_implicit_gemm"]
-    assert kernels(Direction.FORWARD, **large | {"batch": 60}) != ["conv_implicit_gemm"]
+    assert kernels(Direction.FORWARD, **large | {"batch": 30}) != ["conv_implicit_gemm"]
 
 
 def test_the_count_of_multiprocessors_is_checked() -> None:
