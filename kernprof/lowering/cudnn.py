@@ -23,7 +23,7 @@ MAX_KERNEL = 15
 """Rows and columns of a filter at most: the tiled kernels keep 15 bits for each."""
 
 MAX_ELEMENTS = 2**29 - 1
-"""Elements of an array at most: the tiled kernels have signed offsets in bytes, of 32 bits."""
+"""Elements of an array that is read at most: offsets are signed bytes, of 32 bits."""
 
 _WARPS_OF_HALF_RATE = 4
 _ROUND = 150_000
@@ -159,8 +159,12 @@ def _launch(
     emit: Emitter, op: Convolution, tile: Tile, suffix: str, purpose: Purpose, **more: int
 ) -> Launch:
     outputs, _, taps = _extents(emit, op)
-    images = emit.batch * max(emit.layer.in_shape.count, emit.layer.out_shape.count)
-    if max(op.kernel) > MAX_KERNEL or max(images, outputs * taps) > MAX_ELEMENTS:
+    read = {
+        Purpose.PRODUCT: (emit.in_count, outputs * taps),
+        Purpose.DATA_GRADIENT: (emit.out_count, outputs * taps),
+        Purpose.WEIGHT_GRADIENT: (emit.in_count, emit.out_count),
+    }
+    if max(op.kernel) > MAX_KERNEL or max(read[purpose]) > MAX_ELEMENTS:
         # Nothing in cuDNN's tiles covers it: the plain kernel does.
         return emit.implicit_gemm(
             suffix, op, purpose, Library.CUDNN, groups=1, bias=False, times=op.groups

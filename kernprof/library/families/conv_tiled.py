@@ -87,15 +87,19 @@ _RULES: tuple[Rule, ...] = (
         lambda s: s["kernel_h"] <= MAX_KERNEL and s["kernel_w"] <= MAX_KERNEL,
         f"filters of at most {MAX_KERNEL} x {MAX_KERNEL}",
     ),
-    (
-        lambda s: max(inputs(s), outputs(s), weights(s)) <= MAX_ELEMENTS,
-        f"arrays of at most {MAX_ELEMENTS} elements",
-    ),
 )
 _SPLIT_RULES: tuple[Rule, ...] = (
     *_RULES,
     (lambda s: 1 <= s["splits"] <= _depth(s), "1 to pixels / 16 (all images', rounded up) splits"),
 )
+
+
+def _readable(arguments: tuple[Argument, ...]) -> Rule:
+    read = [a.elements for a in arguments if isinstance(a, Pointer) and a.role is Role.IN]
+    return (
+        lambda s: all(elements(s) <= MAX_ELEMENTS for elements in read),
+        f"arrays that are read have at most {MAX_ELEMENTS} elements",
+    )
 
 
 def _entry(
@@ -124,7 +128,7 @@ def _entry(
         # The gradient of the filters is added to what is there.
         flops=(lambda s: products(s) + weights(s)) if splits else products,
         bytes_moved=traffic(arguments),
-        rules=_SPLIT_RULES if splits else _RULES,
+        rules=(*(_SPLIT_RULES if splits else _RULES), _readable(arguments)),
         summary=f"{tile.columns} x {tile.rows} tiles of {what}",
     )
 
