@@ -25,6 +25,8 @@ from kernprof.devices import Device, find
 from kernprof.errors import InputError, KernprofError
 from kernprof.layers import predict_launches, static_launches
 from kernprof.layers.network import TIMED_INSTRUCTIONS
+from kernprof.library import entry
+from kernprof.lowering.cudnn import TILES
 from kernprof.lowering.launch import Direction, Launch
 from kernprof.lowering.lower import lower_layer
 from kernprof.lowering.options import LoweringOptions
@@ -122,6 +124,21 @@ def main_kernel(kernels: str) -> str:
     return found.group(0) if found else kernels.split("(")[0][:40]
 
 
+def _numbers(shape: str) -> list[int]:
+    parts = shape.split("x")
+    if len(parts) != 7 or not all(part.isdecimal() for part in parts):
+        raise InputError(f"shape {shape!r}: expected BxCxMxKxHxSxP, seven numbers")
+    return [int(part) for part in parts]
+
+
+def _sizes(shape: str) -> dict[str, int]:
+    batch, inputs, outputs, kernel, size, stride, pad = _numbers(shape)
+    sizes = {"batch": batch, "in_channels": inputs, "out_channels": outputs}
+    for name, value in (("in", size), ("kernel", kernel), ("stride", stride), ("pad", pad)):
+        sizes |= {f"{name}_h": value, f"{name}_w": value}
+    return sizes
+
+
 def launches(shape: str, device: Device) -> tuple[Launch, ...]:
     """Return the stand-ins' launches of a forward convolution.
 
@@ -130,10 +147,7 @@ def launches(shape: str, device: Device) -> tuple[Launch, ...]:
     InputError
         The shape isn't seven numbers.
     """
-    parts = shape.split("x")
-    if len(parts) != 7 or not all(part.isdecimal() for part in parts):
-        raise InputError(f"shape {shape!r}: expected BxCxMxKxHxSxP, seven numbers")
-    batch, inputs, outputs, kernel, size, stride, pad = map(int, parts)
+    batch, inputs, outputs, kernel, size, stride, pad = _numbers(shape)
     layer = single_layer(
         "conv",
         in_channels=inputs,
@@ -145,6 +159,24 @@ def launches(shape: str, device: Device) -> tuple[Launch, ...]:
     )
     options = LoweringOptions(direction=Direction.FORWARD, batch=batch, sm_count=device.sm_count)
     return tuple(launch for launch in lower_layer(layer, options) if launch.family == "conv")
+
+
+def same_grids(rows: Iterable[Row]) -> tuple[int, int]:
+    """Count the rows whose grid is that of our tile of the same size, and the rows of such tiles.
+
+    cuDNN's ``scudnn_128x64`` and its like tell the tile by name, ``*_convolve_sgemm`` is 32 x 32.
+    """
+    equal = known = 0
+    for row in rows:
+        tile = row.kernel.removeprefix("scudnn_")
+        if row.kernel.endswith("convolve_sgemm"):
+            tile = "32x32"
+        if tile not in {t.name for t in TILES}:
+            continue
+        known += 1
+        geometry = entry(f"conv_tiled_{tile}").launch_geometry(_sizes(row.shape))
+        equal += tuple(geometry.grid) == row.grid
+    return equal, known
 
 
 def compare(
@@ -209,6 +241,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"conv_standins: {error}", file=sys.stderr)
         return 2
     print(page(found, device.name, len(rows), options.seed), end="")
+    equal, known = same_grids(rows)
+    if known:
+        print(
+            f"Grids: {equal} of all {known} rows of cuDNN's tiles of 128 x 128, 128 x 64, 128 x 32 "
+            "and 32 x 32 are those of our tiles."
+        )
     return 0
 
 

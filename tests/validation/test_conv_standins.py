@@ -22,6 +22,7 @@ from validation.conv_standins import (
     main_kernel,
     page,
     read,
+    same_grids,
 )
 
 HEADER = "gpu,op,shape,latency_ms,kernels,grid_x,grid_y,grid_z\n"
@@ -105,17 +106,13 @@ def test_the_command_predicts_a_sample(folder: Path, capsys: pytest.CaptureFixtu
 
 def test_cudnns_blocks_are_those_of_our_tiles() -> None:
     """Grids that profilers showed of cuDNN 8 on a P100, and the tiles' of the same shapes."""
-    from kernprof.library import entry
-
     seen = (
-        ("128x64", "29x43x1081x3x5x1x1", (6, 17, 1)),
-        ("128x32", "24x1832x918x3x5x1x1", (5, 29, 1)),
-        ("128x128", "1x9x1060x3x36x1x1", (11, 9, 1)),
-        ("32x32", "26x6x42x3x9x1x1", (66, 2, 1)),
+        ("scudnn_128x64", "29x43x1081x3x5x1x1", (6, 17, 1)),
+        ("scudnn_128x32", "24x1832x918x3x5x1x1", (5, 29, 1)),
+        ("scudnn_128x128", "1x9x1060x3x36x1x1", (11, 9, 1)),
+        ("implicit_convolve_sgemm", "26x6x42x3x9x1x1", (66, 2, 1)),
+        ("fft2d", "26x6x42x3x9x1x1", (1, 1, 1)),
     )
-    for tile, shape, grid in seen:
-        b, c, m, k, h, s, p = map(int, shape.split("x"))
-        sizes = {"batch": b, "in_channels": c, "out_channels": m, "in_h": h, "in_w": h}
-        sizes |= {"kernel_h": k, "kernel_w": k, "stride_h": s, "stride_w": s}
-        sizes |= {"pad_h": p, "pad_w": p}
-        assert tuple(entry(f"conv_tiled_{tile}").launch_geometry(sizes).grid) == grid
+    rows = [Row(shape, 1.0, kernel, grid) for kernel, shape, grid in seen]
+    assert same_grids(rows) == (4, 4)
+    assert same_grids([Row("29x43x1081x3x5x1x1", 1.0, "scudnn_128x64", (17, 6, 1))]) == (0, 1)
