@@ -219,3 +219,14 @@ def test_changed_gpus_stand_beside_the_real_one(capsys: pytest.CaptureFixture[st
     assert changed["duration_ns"] > real["duration_ns"]
     assert "latency" in " ".join(changed["notes"])
     assert "latency" not in " ".join(real["notes"])
+
+
+def test_cudnns_tiles_are_chosen_for_the_gpu(capsys: pytest.CaptureFixture[str]) -> None:
+    numbers = {"in-channels": 256, "out-channels": 256, "size": 28, "kernel": 1, "batch": 16}
+    command = ["layer", "--type", "conv", "--pass", "forward", "--source", "static"]
+    command += [part for name, value in numbers.items() for part in (f"--{name}", str(value))]
+    kernels = []
+    for gpu in ("t4", "h100"):
+        assert main([*command, "--gpu", gpu, "--format", "json"]) == 0
+        kernels.append(json.loads(capsys.readouterr().out)["profiles"][0]["kernel"])
+    assert kernels == ["conv_tiled_128x128", "conv_tiled_128x64"]
