@@ -107,7 +107,8 @@ def judge(
         case = Case(
             "", kernel, tuple(profile.grid or ()), "", "", "", profile.gpu.name or "", (), ""
         )
-        wanted = row.get("digests")
+        # Blocks that share a sum add to it in any order: its last bits differ from run to run.
+        wanted = None if launch.shape.get("splits", 1) > 1 else row.get("digests")
         yield Judged(
             kernel,
             sizes,

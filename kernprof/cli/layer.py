@@ -199,7 +199,13 @@ def layer(
     }
     given = {key: value for key, value in shape.items() if value is not None}
     found, of = _layer(kind, network, name, given, bias, engine)
-    options = LoweringOptions(lowering=lowering, direction=direction, batch=batch, phase=phase)
+    options = LoweringOptions(
+        lowering=lowering,
+        direction=direction,
+        batch=batch,
+        phase=phase,
+        sm_count=device.sm_count,
+    )
     report = layer_report(found, options, network=of, counter=counter)
     if brief or against is not None:
         others = [] if against is None else [replace(options, lowering=against)]

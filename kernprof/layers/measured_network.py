@@ -212,6 +212,8 @@ def _iteration(
     before = launcher.used_bytes()
     ready: dict[tuple[object, ...], Callable[[], None]] = {}
     order: list[tuple[Callable[[], None], int]] = []
+    # cuDNN's tiles are chosen for the GPU that is here.
+    options = replace(options, sm_count=device.sm_count)
     statics: tuple[StaticLaunch, ...] = static_launches(
         lower_network(network, options).launches, device
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from kernprof.devices.model import Device
@@ -92,6 +92,8 @@ def predict_network(
 ) -> NetworkPrediction:
     """Predict every launch of one iteration; launches of one kernel and shape once.
 
+    Where kernels are chosen by the GPU's size, this GPU's counts, not ``options.sm_count``.
+
     Raises
     ------
     ShapeError
@@ -99,6 +101,7 @@ def predict_network(
     UnavailableError, CubinError
         As :func:`kernprof.layers.predict_launches` does.
     """
+    options = replace(options, sm_count=device.sm_count)
     lowered = lower_network(network, options)
     done = predict_launches(
         static_launches(lowered.launches, device),

@@ -18,12 +18,12 @@ DEVICES = ("p100", "v100", "t4", "a100", "rtx3090", "rtx4090", "h100")
 # MobileNet, 512 channels of 14 x 14 and 3 x 3 windows, and the matrices they become.
 _LAYER: Mapping[str, int] = MappingProxyType(
     {
-        **dict.fromkeys(("batch", "groups", "outer", "inner", "stride_h", "stride_w"), 1),
+        **dict.fromkeys(("batch", "groups", "splits", "outer", "inner", "stride_h", "stride_w"), 1),
         **dict.fromkeys(("dilation_h", "dilation_w", "pad_h", "pad_w"), 1),
         **dict.fromkeys(("channels", "in_channels", "out_channels", "m", "k"), 512),
         **dict.fromkeys(("in_h", "in_w", "out_h", "out_w"), 14),
         **dict.fromkeys(("kernel_h", "kernel_w"), 3),
-        **dict.fromkeys(("bias", "beta", "trans_a", "trans_b", "backward"), 0),
+        **dict.fromkeys(("bias", "beta", "trans_a", "trans_b", "backward", "turned"), 0),
         **dict.fromkeys(("kind", "index", "top_offset"), 0),
         **dict.fromkeys(("count", "count_copied"), 512 * 14 * 14),
         **dict.fromkeys(("pixels", "n"), 14 * 14),

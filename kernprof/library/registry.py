@@ -17,6 +17,8 @@ _MODULES = (
     "depthwise",
     "pointwise",
     "conv",
+    "conv_tiled",
+    "conv_winograd",
     "normalise",
     "elementwise",
     "pool",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kernprof.errors import ShapeError
+from kernprof.lowering import cudnn
 from kernprof.lowering.emit import Emitter, is_pointwise
 from kernprof.lowering.launch import Launch, Library, Purpose
 from kernprof.networks.infer import check_index
@@ -87,9 +88,7 @@ def _group_extents(emit: Emitter, op: Convolution) -> tuple[int, int, int]:
 
 
 def _cudnn_forward(emit: Emitter, op: Convolution) -> Iterator[Launch]:
-    yield emit.implicit_gemm(
-        "", op, Purpose.PRODUCT, Library.CUDNN, groups=1, bias=False, times=op.groups
-    )
+    yield from cudnn.forward(emit, op)
     if op.bias:
         yield _group_bias(emit, op, "bias_add", Purpose.BIAS)
     yield emit.launch("sync_empty", Purpose.SYNC, Library.CAFFE)
@@ -98,13 +97,9 @@ def _cudnn_forward(emit: Emitter, op: Convolution) -> Iterator[Launch]:
 def _cudnn_backward(emit: Emitter, op: Convolution, wanted: bool) -> Iterator[Launch]:
     if op.bias:
         yield _group_bias(emit, op, "bias_backward", Purpose.BIAS_GRADIENT)
-    gradients = [("_backward_weight", Purpose.WEIGHT_GRADIENT)]
+    yield from cudnn.weight_gradient(emit, op)
     if wanted:
-        gradients.append(("_backward_data", Purpose.DATA_GRADIENT))
-    for suffix, purpose in gradients:
-        yield emit.implicit_gemm(
-            suffix, op, purpose, Library.CUDNN, groups=1, bias=False, times=op.groups
-        )
+        yield from cudnn.data_gradient(emit, op)
     yield emit.launch("sync_empty", Purpose.SYNC, Library.CAFFE)
 
 

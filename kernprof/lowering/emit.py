@@ -210,26 +210,27 @@ class Emitter:
         times: int = 1,
     ) -> Launch:
         """Launch the generic convolution kernel; ``times`` launches share the layer's channels."""
-        shape = self.layer.in_shape
-        return self.launch(
-            f"conv_implicit_gemm{suffix}",
-            purpose,
-            library,
-            times=times,
-            batch=self.batch,
-            in_channels=shape.channels // times,
-            in_h=shape.height,
-            in_w=shape.width,
-            out_channels=op.out_channels // times,
-            kernel_h=op.kernel[0],
-            kernel_w=op.kernel[1],
-            stride_h=op.stride[0],
-            stride_w=op.stride[1],
-            pad_h=op.pad[0],
-            pad_w=op.pad[1],
-            groups=groups,
-            bias=int(bias),
+        sizes = self.convolution_sizes(op, times) | {"groups": groups, "bias": int(bias)}
+        return self.launch_sized(
+            f"conv_implicit_gemm{suffix}", purpose, library, sizes, times=times
         )
+
+    def convolution_sizes(self, op: Convolution, times: int) -> dict[str, int]:
+        """Return the sizes of one of ``times`` launches that share the layer's channels."""
+        shape = self.layer.in_shape
+        return {
+            "batch": self.batch,
+            "in_channels": shape.channels // times,
+            "in_h": shape.height,
+            "in_w": shape.width,
+            "out_channels": op.out_channels // times,
+            "kernel_h": op.kernel[0],
+            "kernel_w": op.kernel[1],
+            "stride_h": op.stride[0],
+            "stride_w": op.stride[1],
+            "pad_h": op.pad[0],
+            "pad_w": op.pad[1],
+        }
 
     def pooling(self, op: Pooling, library: Library) -> Launch:
         """Launch the pooling kernel of this pass."""

@@ -225,6 +225,9 @@ def launches_by_family(launches: Iterable[Launch]) -> dict[str, int]:
     return dict(sorted(totals.items(), key=lambda item: (-item[1], item[0])))
 
 
+_THREE_BY_THREE = {"kernel_h": 3, "kernel_w": 3, "stride_h": 1, "stride_w": 1, "groups": 1}
+
+
 def _macs(kernel: str, size: Mapping[str, int]) -> int:
     match kernel_spec(kernel).family:
         case "gemv2T" | "gemv2N" | "gemmk1":
@@ -235,7 +238,10 @@ def _macs(kernel: str, size: Mapping[str, int]) -> int:
             return size["batch"] * size["in_channels"] * size["out_channels"] * size["pixels"]
         case "depthwise":
             return size["batch"] * size["channels"] * _window_products(size)
-        case "conv":
+        case "conv" if "batch" in size:
+            # What a kernel for one group and 3 x 3 windows leaves out; Winograd's saves products,
+            # but the convolution has them.
+            size = {**_THREE_BY_THREE, **size}
             per_group = size["in_channels"] // size["groups"]
             return size["batch"] * size["out_channels"] * per_group * _window_products(size)
         case _:

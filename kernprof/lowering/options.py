@@ -34,6 +34,9 @@ class LoweringOptions:
         Whether gradients of the layers' inputs are computed, for all inputs that depend on a
         parameter. None: with ``caffe`` only in layers that lead to a loss layer, so in a deploy
         file nowhere (``Net::Init`` of BVLC/caffe); with the other lowerings everywhere.
+    sm_count
+        Streaming multiprocessors of the GPU that cuDNN's tiles are chosen for; by default those of
+        the reference paper's Tesla P100.
     sgemm, depthwise, pointwise
         Which of the registry's variants stand for the matrix product and the direct kernels.
     """
@@ -45,6 +48,7 @@ class LoweringOptions:
     engine: Engine = Engine.CUDNN
     batch_statistics: bool | None = None
     data_gradients: bool | None = None
+    sm_count: int = 56
     sgemm: str = "sgemm_register"
     depthwise: str = "depthwise_tiled"
     pointwise: str = "pointwise_register"
@@ -54,6 +58,8 @@ class LoweringOptions:
             raise ShapeError(f"batch is {self.batch}; it must be at least 1")
         if self.batch > MAX_INDEX:
             raise ShapeError(f"batch is more than {MAX_INDEX}, the most that kernels can index")
+        if self.sm_count < 1:
+            raise ShapeError(f"sm_count is {self.sm_count}; it must be at least 1")
         if self.engine is Engine.DEFAULT:
             raise ShapeError("engine says what the default engine is; it must be cudnn or caffe")
         for family in ("sgemm", "depthwise", "pointwise"):

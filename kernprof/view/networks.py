@@ -148,23 +148,37 @@ def predicted_table(report: NetworkReport, predicted: NetworkPrediction) -> Tabl
 def agreement_note(
     pairs: Sequence[tuple[NetworkReport, NetworkPrediction]],
 ) -> str | None:
-    """Say how the predicted shares of the paper's families rank beside the published ones."""
-    ours: list[float] = []
-    theirs: list[float] = []
+    """Say how the predicted shares of the paper's families rank beside the published ones.
+
+    Of all families together, and of each (a column of Table III) over the networks.
+    """
+    columns: dict[str, list[tuple[float, float]]] = {}
     for report, predicted in pairs:
         if predicted.options.batch != 1 or predicted.options.direction is not Direction.BOTH:
             # The published shares are of both passes at batch 1.
             continue
         for family, share in (report.published_shares_pct or {}).items():
-            theirs.append(float(share))
-            ours.append(predicted.shares_pct.get(family, 0.0))
-    found = rank_correlation(ours, theirs)
+            pair = (predicted.shares_pct.get(family, 0.0), float(share))
+            columns.setdefault(family, []).append(pair)
+    everything = [pair for column in columns.values() for pair in column]
+    found = _ranks_of(everything)
     if found is None:
         return None
-    return (
-        f"Spearman's rank correlation of predicted and published shares of {len(ours)} families: "
-        f"{found:.3f}."
+    note = (
+        "Spearman's rank correlation of predicted and published shares of "
+        f"{len(everything)} families: {found:.3f}"
     )
+    known = [(family, len(column), _ranks_of(column)) for family, column in columns.items()]
+    each = ", ".join(
+        f"{family} {value:.3f} ({count} networks)"
+        for family, count, value in known
+        if value is not None
+    )
+    return f"{note}; of each family over its networks: {each}." if each else f"{note}."
+
+
+def _ranks_of(pairs: Sequence[tuple[float, float]]) -> float | None:
+    return rank_correlation([a for a, _ in pairs], [b for _, b in pairs])
 
 
 def energy_table(pairs: Sequence[tuple[NetworkReport, NetworkPrediction]]) -> Table | None:

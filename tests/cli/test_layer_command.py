@@ -229,3 +229,14 @@ def test_a_layer_too_large_to_simulate_is_shown_without_a_prediction(capsys) -> 
     assert "compiled, not run" in shown.out
     assert main(["layer", *shape, "--source", "predicted"]) == 2
     assert "take a smaller --batch, or --source static" in capsys.readouterr().err
+
+
+def test_cudnns_tiles_are_chosen_for_the_gpu(capsys: pytest.CaptureFixture[str]) -> None:
+    numbers = {"in-channels": 256, "out-channels": 256, "size": 28, "kernel": 1, "batch": 16}
+    command = ["layer", "--type", "conv", "--pass", "forward", "--source", "static"]
+    command += [part for name, value in numbers.items() for part in (f"--{name}", str(value))]
+    kernels = []
+    for gpu in ("t4", "h100"):
+        assert main([*command, "--gpu", gpu, "--format", "json"]) == 0
+        kernels.append(json.loads(capsys.readouterr().out)["profiles"][0]["kernel"])
+    assert kernels == ["conv_tiled_128x128", "conv_tiled_128x64"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -15,6 +17,7 @@ from kernprof.layers.network import rank_correlation
 from kernprof.lowering.launch import Direction, Lowering
 from kernprof.lowering.options import LoweringOptions
 from kernprof.networks.files import resolve_network
+from kernprof.view.networks import agreement_note
 
 PROTOTXT = """
 name: "little"
@@ -91,3 +94,27 @@ def test_rank_correlation_is_spearmans() -> None:
     assert rank_correlation([1, 1, 1], [1, 2, 3]) is None
     with pytest.raises(ValueError, match="no pairs"):
         rank_correlation([1], [1, 2])
+
+
+def test_tiles_are_chosen_for_the_gpu(little: Path) -> None:
+    done = predict_network(resolve_network(str(little)), find("a100"), LoweringOptions())
+    assert done.options.sm_count == find("a100").sm_count == 108
+
+
+def test_columns_of_shares_are_ranked_each_and_together() -> None:
+    def pair(shares: dict[str, float], published: dict[str, float], batch: int = 1) -> Any:
+        report = SimpleNamespace(published_shares_pct=published)
+        return report, SimpleNamespace(options=LoweringOptions(batch=batch), shares_pct=shares)
+
+    pairs = [
+        pair({"a": 1.0, "b": 30.0}, {"a": 10, "b": 70}),
+        pair({"a": 2.0, "b": 20.0}, {"a": 20, "b": 80}),
+        pair({"a": 3.0, "b": 10.0}, {"a": 30, "b": 90}),
+        # Published shares are those of one image.
+        pair({"a": 0.0, "b": 0.0}, {"a": 100, "b": 100}, batch=2),
+    ]
+    note = agreement_note(pairs)
+    assert note is not None
+    assert "of 6 families: 0.771; of each family" in note
+    assert note.endswith("a 1.000 (3 networks), b -1.000 (3 networks).")
+    assert agreement_note(pairs[:1]) is None

@@ -14,7 +14,7 @@ from kernprof.library.reference import references
 # Around the tile and block extents that kernels use (4, 8, 16, 32, 64, 128, 256).
 _EXTENTS = (1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 20, 31, 32, 33, 48, 63, 64, 65, 68, 100, 127, 129)
 _COUNTS = (1, 2, 31, 32, 33, 255, 256, 257, 511, 1000, 1024, 4099)
-_FLAGS = ("bias", "beta", "trans_a", "trans_b", "backward")
+_FLAGS = ("bias", "beta", "trans_a", "trans_b", "backward", "turned")
 _CHOICES = {
     "batch": (1, 2, 3),
     "channels": (1, 2, 3, 5, 8, 17, 33),
@@ -27,6 +27,7 @@ _CHOICES = {
     "inner": (1, 2, 7, 33),
     "local_size": (1, 3, 5),
     "groups": (1, 1, 2, 3),
+    "splits": (1, 2, 3),
     "inputs": (2,),
     "index": (0, 1, 2),
     "kind": (0, 1, 2, 3, 4, 5),
@@ -51,6 +52,10 @@ def _draw(rng: np.random.Generator, entry: KernelEntry, number: int) -> dict[str
     if "groups" in shape:
         for name in ("in_channels", "out_channels"):
             shape[name] = shape["groups"] * int(rng.choice((1, 2, 5, 17)))
+    elif "kernel_h" in shape and "in_channels" in shape:
+        # Some beyond the largest tile, with a few pixels then.
+        for name in ("in_channels", "out_channels"):
+            shape[name] = int(rng.choice((1, 2, 5, 17, 33, 65, 130)))
     if "count_copied" in shape:
         chunk = int(rng.choice(_EXTENTS))
         room = int(rng.choice((0, 1, 5)))

@@ -71,3 +71,19 @@ def test_differences_are_found_and_told(
     assert not all(c.equal for c in judged[0].compared)
     missing = list(judge(rows, others))
     assert [j.failure for j in missing if j.failure] == ["not in the report"]
+
+
+def test_sums_that_blocks_share_are_not_compared_bit_for_bit(
+    ran: tuple[list[dict], Path],
+) -> None:
+    rows, path = ran
+    known = {x.kernel: x for x in few(selection())}
+    for splits, same in ((1, True), (2, None)):
+        launches, shared = [], []
+        for row in rows:
+            launch = known[row["kernel"]]
+            sizes = (*launch.sizes, ("splits", splits))
+            launches.append(replace(launch, sizes=sizes))
+            shared.append(row | {"sizes": str(sizes)})
+        judged = list(judge(shared, load(path).profiles, launches))
+        assert {j.same_bits for j in judged} == {same}

@@ -19,6 +19,7 @@ _MODULES = (
     "depthwise",
     "pointwise",
     "conv",
+    "winograd",
     "normalise",
     "elementwise",
     "pool",

@@ -1,4 +1,4 @@
-"""References of the convolutions with groups."""
+"""References of the convolutions: with groups, and in tiles."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from kernprof.library.reference.tools import (
     taps,
     wide,
 )
+from kernprof.lowering.cudnn import TILES
 
 Shape = Mapping[str, int]
 
@@ -66,8 +67,30 @@ def _backward_weight(s: Shape, a: Arrays) -> Arrays:
     return single(dw=dw)
 
 
+def _one_group(reference: Reference) -> Reference:
+    """Return the reference of a kernel that has neither groups nor a bias."""
+    return lambda s, a: reference({**s, "groups": 1, "bias": 0}, a)
+
+
+def _added_weight(s: Shape, a: Arrays) -> Arrays:
+    """Add the gradient of the filters to what is there, as Caffe asks of cuDNN (beta = 1)."""
+    gradient = _backward_weight({**s, "groups": 1}, a)["dw"]
+    return single(dw=wide(a["dw"], -1) + gradient)
+
+
+_TILED: dict[str, Reference] = {
+    "": _one_group(_forward),
+    "_backward_data": _one_group(_backward_data),
+    "_backward_weight": _added_weight,
+}
+
 REFERENCES: dict[str, Reference] = {
     "conv_implicit_gemm": _forward,
     "conv_implicit_gemm_backward_data": _backward_data,
     "conv_implicit_gemm_backward_weight": _backward_weight,
+    **{
+        f"conv_tiled_{tile.name}{suffix}": reference
+        for tile in TILES
+        for suffix, reference in _TILED.items()
+    },
 }
