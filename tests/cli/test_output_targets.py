@@ -193,7 +193,15 @@ def test_signals_leave_the_old_file(
     start = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
     before = signal.signal(number, start)
     # All is written, the old file not yet replaced: the last moment at which it can be spoilt.
-    monkeypatch.setattr(os, "replace", lambda *_: signal.raise_signal(number))
+    replace = os.replace
+
+    def interrupted(*paths: object, **folders: object) -> None:
+        if folders:  # an entry of the cache, relative to its folder
+            replace(*paths, **folders)
+        else:
+            signal.raise_signal(number)
+
+    monkeypatch.setattr(os, "replace", interrupted)
     try:
         assert run(name, inputs, path) == code
         assert signal.getsignal(number) is start
