@@ -286,11 +286,18 @@ def _extent(extent: Sequence[int] | None) -> str | None:
 
 def _figure(figure: Figure) -> str | None:
     if figure.value is None:
-        return None
-    shown = ("~" if figure.approximate else "") + number(figure.value)
+        return figure.words
+    shown = ("~" if figure.approximate else "") + number(figure.value, _digits(figure.value))
     if figure.spread is not None and figure.spread[1] - figure.spread[0] >= 0.05:
         shown += f" ({number(figure.spread[0])}-{number(figure.spread[1])})"
     return shown
+
+
+def _digits(value: float) -> int:
+    """One digit behind the point, and of small values the first two that are not 0."""
+    if value == 0 or abs(value) >= 1 or abs(value) < 0.001:
+        return 1
+    return 2 if abs(value) >= 0.1 else 3
 
 
 def _optional(value: float | None) -> str | None:
