@@ -18,7 +18,7 @@ from kernprof.profile import KernelProfile
 
 if TYPE_CHECKING:
     from kernprof.sim.program import Program
-    from kernprof.timing import Energy, Estimate, Timing, WhatIf
+    from kernprof.timing import Caches, Energy, Estimate, Timing, WhatIf
 
 TIMED_INSTRUCTIONS = 3_000_000
 """Warp instructions of a launch that are simulated for time; the rest is extrapolated."""
@@ -81,10 +81,9 @@ def predict_launches(
     workers: int | None = None,
     progress: Progress | None = None,
     what_if: WhatIf | None = None,
+    caches: Caches | None = None,
 ) -> tuple[PredictedLaunch, ...]:
     """Run launches in the simulator; those of one kernel and shape once.
-
-    Caches are cold at the start of every launch, as under Nsight Compute.
 
     Parameters
     ----------
@@ -102,6 +101,8 @@ def predict_launches(
         Called with the number of launches done and of all.
     what_if
         Changes to the GPU; the profiles say so.
+    caches
+        How launches find the caches; by default cold, as under Nsight Compute.
 
     Raises
     ------
@@ -116,7 +117,7 @@ def predict_launches(
     for position, static in enumerate(wanted):
         key = (static.kernel.name, static.launch.sizes)
         if key not in known:
-            known[key] = _predict(static, device, instructions, workers, what_if)
+            known[key] = _predict(static, device, instructions, workers, what_if, caches)
         made = known[key]
         profile = replace(
             made.profile,
@@ -136,10 +137,11 @@ def _predict(
     instructions: int,
     workers: int | None,
     what_if: WhatIf | None,
+    caches: Caches | None,
 ) -> PredictedLaunch:
     from kernprof import sim
     from kernprof.sim.recording import TraceBudget
-    from kernprof.timing import WhatIf, estimate, launch_energy, simulate, timed
+    from kernprof.timing import Caches, WhatIf, estimate, launch_energy, simulate, timed
 
     item, geometry = static.kernel, static.geometry
     program = _program(item.file, source(item), device.arch.name)
@@ -153,7 +155,7 @@ def _predict(
         workers=workers,
         trace=TraceBudget(instructions, static.occupancy.blocks_per_sm * device.sm_count),
     )
-    timing = simulate(done, device, what_if=what_if or WhatIf())
+    timing = simulate(done, device, what_if=what_if or WhatIf(), caches=caches or Caches.COLD)
     profile = timed(sim.profile(done, gpu=device.gpu), timing)
     return PredictedLaunch(
         static=static,

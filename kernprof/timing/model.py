@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from enum import StrEnum
 from types import MappingProxyType
 
 import numpy as np
@@ -21,7 +22,7 @@ from kernprof.sim.execute import Execution
 from kernprof.sim.flow import blocks, stack_bytes
 from kernprof.sim.recording import Trace
 from kernprof.timing.machine import Machine, machine
-from kernprof.timing.native import PIPES, REASONS, Config, Result, core
+from kernprof.timing.native import PIPES, REASONS, Config, KeptCaches, Result, core
 from kernprof.timing.opcodes import encode, unit_names
 
 _SECTOR_BYTES = 32
@@ -77,6 +78,23 @@ class WhatIf:
 NOTHING = WhatIf()
 
 
+class Caches(StrEnum):
+    """How a launch finds the caches.
+
+    ``cold``: empty, as Nsight Compute leaves them by default (it flushes them before each pass).
+    ``warm``: as the same launch left them right before, as nvprof's passes find them, which
+    replays a kernel without flushing. ``back-to-back``: as the launches before it in the list left
+    them, the first one finding them empty.
+
+    What stays is the second-level cache and the code. The first-level caches for data and the
+    kernel's parameters in the constant cache are new with every launch.
+    """
+
+    COLD = "cold"
+    WARM = "warm"
+    BACK_TO_BACK = "back-to-back"
+
+
 @dataclass(frozen=True, slots=True)
 class Timing:
     """What the timing core found; cycles are SM cycles.
@@ -111,6 +129,8 @@ class Timing:
         (cycle, warp instructions issued until then) through the simulation; shape (2, n).
     what_if
         How ``device`` differs from a GPU that exists.
+    caches
+        How the caches were when the launch began.
     """
 
     execution: Execution
@@ -128,6 +148,7 @@ class Timing:
     unit_busy: Mapping[str, int]
     progress: np.ndarray
     what_if: WhatIf = NOTHING
+    caches: Caches = Caches.COLD
 
     @property
     def reasons(self) -> dict[str, int]:
@@ -169,6 +190,8 @@ def simulate(
     clock_mhz: float | None = None,
     what_if: WhatIf = NOTHING,
     overrides: Mapping[str, float] | None = None,
+    kept: KeptCaches | None = None,
+    caches: Caches = Caches.COLD,
 ) -> Timing:
     """Simulate a launch's warps on every SM, as far as its trace goes.
 
@@ -185,6 +208,11 @@ def simulate(
         Changes to the GPU.
     overrides
         Other values of the core's configuration, by name; for calibration.
+    kept
+        What launches before this one left in the caches; takes up what this one leaves. Without
+        it the caches are empty, or as ``caches`` says.
+    caches
+        ``warm`` simulates the launch twice and returns the second run.
 
     Raises
     ------
@@ -200,6 +228,16 @@ def simulate(
     trace = execution.trace
     if trace is None:
         raise UsageError("the launch has no trace; run it with trace=TraceBudget(...)")
+    if caches is Caches.WARM:
+        kept = kept or KeptCaches()
+        once = simulate(
+            execution, device, clock_mhz=clock_mhz, what_if=what_if, overrides=overrides, kept=kept
+        )
+        if not once.finished:
+            # Its second run would find the data of the part that is simulated, which the rest of a
+            # real launch may have pushed out: only the code is there for sure.
+            kept = KeptCaches()
+            kept.kernels.add(_code_of(execution))
     threads = int(np.prod(execution.block))
     found = launch_occupancy(
         device,
@@ -210,6 +248,10 @@ def simulate(
     )
     clock = clock_mhz or device.base_clock_mhz or device.boost_clock_mhz
     config = _config(execution, trace, device, found, clock, what_if)
+    if kept is not None:
+        kept.take_up(f"{device.name} {what_if.text}".strip())
+        config.code_there = _code_of(execution) in kept.kernels
+        kept.kernels.add(_code_of(execution))
     for name, value in (overrides or {}).items():
         kind = type(getattr(config, name))
         setattr(config, name, kind(value))
@@ -239,6 +281,7 @@ def simulate(
         at(progress[0]),
         at(progress[1]),
         ctypes.c_int64(_SAMPLES),
+        ctypes.c_void_p(None if kept is None else kept.handle),
         ctypes.byref(result),
     )
     if failed:
@@ -273,7 +316,12 @@ def simulate(
         ),
         progress=progress[:, : result.samples].copy(),
         what_if=what_if,
+        caches=caches,
     )
+
+
+def _code_of(execution: Execution) -> tuple[str, str]:
+    return execution.kernel.name, execution.kernel.arch
 
 
 def _config(

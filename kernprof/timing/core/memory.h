@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <utility>
 
 #include "resources.h"
 
@@ -9,10 +10,10 @@ namespace kernprof {
 
 class SharedMemorySystem {
  public:
-  SharedMemorySystem(const Config& config, Result& result)
+  SharedMemorySystem(const Config& config, Result& result, Cache cache)
       : config_(config),
         result_(result),
-        cache_(config.caches ? config.l2_bytes : 0, config.l2_ways),
+        cache_(std::move(cache)),
         rate_(config.l2_sectors),
         dram_(config.dram_sectors) {}
 
@@ -48,6 +49,12 @@ class SharedMemorySystem {
     for (unsigned s = 0; s < 4; ++s)
       if (sectors & valid & 1u << s) latest = std::max(latest, entry->ready[s]);
     return latest;
+  }
+
+  // The cache as a launch after this one finds it; of use once, at the end.
+  Cache leave_cache() {
+    cache_.rest();
+    return std::move(cache_);
   }
 
   std::int64_t written_through() const { return static_cast<std::int64_t>(through_); }
