@@ -53,7 +53,7 @@ def notes(timing: Timing, whole: Estimate) -> tuple[str, ...]:
     if timing.caches is Caches.WARM:
         what = "the same launch ran right before"
         if not timing.finished:
-            what += "; a part of it is simulated, so that its code is warm and its data cold"
+            what += "; a part of it is simulated, its code warm and its data cold"
         said.append(f"caches warm: {what}")
     if timing.caches is Caches.BACK_TO_BACK:
         said.append("caches back-to-back: as the launches before it left them")

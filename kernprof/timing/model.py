@@ -82,12 +82,13 @@ class Caches(StrEnum):
     """How a launch finds the caches.
 
     ``cold``: empty, as Nsight Compute leaves them by default (it flushes them before each pass).
-    ``warm``: as the same launch left them right before, as nvprof's passes find them, which
-    replays a kernel without flushing. ``back-to-back``: as the launches before it in the list left
-    them, the first one finding them empty.
+    ``warm``: as the same launch left them right before: a profiler that replays a kernel without
+    flushing, as nvprof does. ``back-to-back``: as the launches before it in the list left them, the
+    first one finding them empty.
 
-    What stays is the second-level cache and the code. The first-level caches for data and the
-    kernel's parameters in the constant cache are new with every launch.
+    What stays is the second-level cache and the kernel's code. First-level caches for data are empty
+    at every launch. The kernel's parameters, which come through the constant cache, are there only
+    when warm: the same launch has the same ones.
     """
 
     COLD = "cold"
@@ -235,7 +236,7 @@ def simulate(
         )
         if not once.finished:
             # Its second run would find the data of the part that is simulated, which the rest of a
-            # real launch may have pushed out: only the code is there for sure.
+            # real launch may have pushed out: only code and constants are there for sure.
             kept = KeptCaches()
             kept.kernels.add(_code_of(execution))
     threads = int(np.prod(execution.block))
@@ -252,6 +253,7 @@ def simulate(
         kept.take_up(f"{device.name} {what_if.text}".strip())
         config.code_there = _code_of(execution) in kept.kernels
         kept.kernels.add(_code_of(execution))
+    config.constants_there = caches is Caches.WARM
     for name, value in (overrides or {}).items():
         kind = type(getattr(config, name))
         setattr(config, name, kind(value))

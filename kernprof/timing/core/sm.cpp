@@ -37,7 +37,7 @@ Sm::Sm(int number, const Config& config, const Launch& launch, SharedMemorySyste
   code_lines_ = static_cast<int>((config.insn_count * config.insn_bytes + 127) / 128) + 1;
   code_ready_.assign(static_cast<std::size_t>(code_lines_), config.code_there ? 0 : kNever);
   near_.assign(static_cast<std::size_t>(code_lines_) * config.schedulers, 0);
-  constant_ready_.assign(1 << 10, kNever);
+  constant_ready_.assign(1 << 10, config.constants_there ? 0 : kNever);
 }
 
 void Sm::charge(std::int32_t pc, Reason reason, Cycle cycles) {
