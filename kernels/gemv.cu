@@ -51,15 +51,19 @@ __device__ __forceinline__ void gemv2N_block(const float *__restrict__ A, const 
   const int row = blockIdx.x * outputs + thread % outputs;
   const bool inside = row < m;
   float sum[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+  const size_t apart = (size_t)L * m;
+  size_t index = (size_t)lane * m + row;
   for (int first = lane; first - lane < n; first += 4 * L) {
+    float a[4], b[4];
 #pragma unroll
-    for (int k = 0; k < 4; ++k) {
-      const int j = first + k * L;
-      const bool there = inside && j < n;
-      const float a = there ? A[(size_t)j * m + row] : 0.0f;
-      const float b = there ? x[j] : 0.0f;
-      sum[k] = fmaf(a, b, sum[k]);
+    for (int k = 0; k < 4; ++k, index += apart) {
+      const bool there = inside && first + k * L < n;
+      a[k] = there ? A[index] : 0.0f;
+      b[k] = there ? x[first + k * L] : 0.0f;
     }
+#pragma unroll
+    for (int k = 0; k < 4; ++k)
+      sum[k] = fmaf(a[k], b[k], sum[k]);
   }
   partial[thread] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
 #pragma unroll
@@ -68,8 +72,10 @@ __device__ __forceinline__ void gemv2N_block(const float *__restrict__ A, const 
     if (lane < half)
       partial[thread] += partial[thread + half * outputs];
   }
-  if (lane == 0 && inside)
-    y[row] = beta ? y[row] + partial[thread] : partial[thread];
+  const bool writes = lane == 0 && inside;
+  const float before = writes && beta ? y[row] : 0.0f;
+  if (writes)
+    y[row] = before + partial[thread];
 }
 
 // y = A x + beta y: m outputs of length n, `lanes` threads an output (4, 8, 16 or 32):
@@ -104,14 +110,14 @@ gemmk1(const float *__restrict__ a, const float *__restrict__ b, float *__restri
   else if (thread < 84)
     columns[thread - 64] = first + thread - 64 < n ? b[first + thread - 64] : 0.0f;
   __syncthreads();
-  if (row >= m)
-    return;
+  // What lies outside is predicated away, as in gemv2N.
+  const bool inside = row < m;
   const float factor = rows[thread & 63];
   int part = thread >> 6;
   size_t index = (size_t)(first + part) * m + row;
 #pragma unroll
   for (int k = 0; k < 5; ++k, part += 4, index += (size_t)4 * m) {
-    if (first + part < n) {
+    if (inside && first + part < n) {
       const float product = factor * columns[part];
       C[index] = beta ? C[index] + product : product;
     }
