@@ -16,7 +16,7 @@ gemv2T(const float *__restrict__ A, const float *__restrict__ x, float *__restri
   // Threads without a column leave; the barriers below wait for the others alone.
   if (column >= n)
     return;
-  const float *a = A + (size_t)column * m;
+  const float *a = A + (unsigned)column * (unsigned)m;
   float s0 = 0.0f, s1 = 0.0f, s2 = 0.0f, s3 = 0.0f;
   int i = lane;
   for (int step = m >> 6; step > 0; --step, i += 64) {
@@ -39,31 +39,38 @@ gemv2T(const float *__restrict__ A, const float *__restrict__ x, float *__restri
 }
 
 // A block's share of y = A x + beta y: 128 / L outputs, L threads each. Neighbouring threads have
-// neighbouring outputs. A step takes 4 L columns; what lies outside the matrix is predicated away, so
-// that no lane leaves its warp. The reduction goes through shared memory, a barrier a step.
+// neighbouring outputs. A step takes 4 L columns, whose part of x all outputs need: it is staged in
+// shared memory, in two buffers in turn, so that one barrier a step will do. What lies outside the
+// matrix is predicated away, so that no lane leaves its warp. The reduction goes through shared
+// memory, a barrier a step.
 template <int L>
 __device__ __forceinline__ void gemv2N_block(const float *__restrict__ A, const float *__restrict__ x,
                                              float *__restrict__ y, int m, int n, int beta,
-                                             float *partial) {
-  const int outputs = 128 / L;
-  const int thread = threadIdx.x;
+                                             float *staged, float *partial) {
+  const unsigned outputs = 128 / L;
+  const unsigned thread = threadIdx.x;
   const int lane = thread / outputs;
   const int row = blockIdx.x * outputs + thread % outputs;
   const bool inside = row < m;
+  const unsigned apart = L * (unsigned)m;
+  unsigned index = lane * (unsigned)m + row;
   float sum[4] = {0.0f, 0.0f, 0.0f, 0.0f};
-  const size_t apart = (size_t)L * m;
-  size_t index = (size_t)lane * m + row;
-  for (int first = lane; first - lane < n; first += 4 * L) {
-    float a[4], b[4];
+  int buffer = 0;
+#pragma unroll 1
+  for (int first = 0; first < n; first += 4 * L) {
+    const float part = thread < 4 * L && first + (int)thread < n ? x[first + thread] : 0.0f;
+    float a[4];
 #pragma unroll
-    for (int k = 0; k < 4; ++k, index += apart) {
-      const bool there = inside && first + k * L < n;
-      a[k] = there ? A[index] : 0.0f;
-      b[k] = there ? x[first + k * L] : 0.0f;
-    }
+    for (int k = 0; k < 4; ++k, index += apart)
+      a[k] = inside && first + lane + k * L < n ? A[index] : 0.0f;
+    float *now = staged + buffer;
+    if (thread < 4 * L)
+      now[thread] = part;
+    __syncthreads();
 #pragma unroll
     for (int k = 0; k < 4; ++k)
-      sum[k] = fmaf(a[k], b[k], sum[k]);
+      sum[k] = fmaf(a[k], now[lane + k * L], sum[k]);
+    buffer ^= 128;
   }
   partial[thread] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
 #pragma unroll
@@ -83,15 +90,15 @@ __device__ __forceinline__ void gemv2N_block(const float *__restrict__ A, const 
 extern "C" __global__ void __launch_bounds__(128)
 gemv2N(const float *__restrict__ A, const float *__restrict__ x, float *__restrict__ y, int m, int n,
        int beta, int lanes) {
-  __shared__ float partial[128];
+  __shared__ float staged[256], partial[128];
   if (lanes == 32)
-    gemv2N_block<32>(A, x, y, m, n, beta, partial);
+    gemv2N_block<32>(A, x, y, m, n, beta, staged, partial);
   else if (lanes == 16)
-    gemv2N_block<16>(A, x, y, m, n, beta, partial);
+    gemv2N_block<16>(A, x, y, m, n, beta, staged, partial);
   else if (lanes == 8)
-    gemv2N_block<8>(A, x, y, m, n, beta, partial);
+    gemv2N_block<8>(A, x, y, m, n, beta, staged, partial);
   else
-    gemv2N_block<4>(A, x, y, m, n, beta, partial);
+    gemv2N_block<4>(A, x, y, m, n, beta, staged, partial);
 }
 
 // C = a b^T + beta C (a matrix product with k = 1): 256 threads and five outputs each
@@ -114,9 +121,9 @@ gemmk1(const float *__restrict__ a, const float *__restrict__ b, float *__restri
   const bool inside = row < m;
   const float factor = rows[thread & 63];
   int part = thread >> 6;
-  size_t index = (size_t)(first + part) * m + row;
+  unsigned index = (unsigned)(first + part) * (unsigned)m + row;
 #pragma unroll
-  for (int k = 0; k < 5; ++k, part += 4, index += (size_t)4 * m) {
+  for (int k = 0; k < 5; ++k, part += 4, index += 4 * (unsigned)m) {
     if (inside && first + part < n) {
       const float product = factor * columns[part];
       C[index] = beta ? C[index] + product : product;
