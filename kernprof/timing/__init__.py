@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 from kernprof._lazy import exports
 
 if TYPE_CHECKING:
+    from kernprof.timing.caches import Caches
     from kernprof.timing.counters import timed
     from kernprof.timing.energy import Energy, launch_energy
     from kernprof.timing.extrapolate import Estimate, estimate
-    from kernprof.timing.model import Caches, Timing, WhatIf, launch_occupancy, simulate
+    from kernprof.timing.model import Timing, WhatIf, launch_occupancy, simulate
     from kernprof.timing.native import KeptCaches
 
 __all__ = [
@@ -28,7 +29,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Caches": "kernprof.timing.model",
+    "Caches": "kernprof.timing.caches",
     "KeptCaches": "kernprof.timing.native",
     "Energy": "kernprof.timing.energy",
     "launch_energy": "kernprof.timing.energy",

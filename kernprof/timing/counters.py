@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from kernprof.profile import InstanceTable, KernelProfile
+from kernprof.timing.caches import Caches
 from kernprof.timing.extrapolate import Estimate, estimate
-from kernprof.timing.model import Caches, Timing
+from kernprof.timing.model import Timing
 from kernprof.timing.native import REASONS
 
 _SECTOR_BYTES = 32

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from enum import StrEnum
 from types import MappingProxyType
 
 import numpy as np
@@ -21,6 +20,7 @@ from kernprof.errors import ShapeError, UsageError
 from kernprof.sim.execute import Execution
 from kernprof.sim.flow import blocks, stack_bytes
 from kernprof.sim.recording import Trace
+from kernprof.timing.caches import Caches
 from kernprof.timing.machine import Machine, machine
 from kernprof.timing.native import PIPES, REASONS, Config, KeptCaches, Result, core
 from kernprof.timing.opcodes import encode, unit_names
@@ -76,24 +76,6 @@ class WhatIf:
 
 
 NOTHING = WhatIf()
-
-
-class Caches(StrEnum):
-    """How a launch finds the caches.
-
-    ``cold``: empty, as Nsight Compute leaves them by default (it flushes them before each pass).
-    ``warm``: as the same launch left them right before: a profiler that replays a kernel without
-    flushing, as nvprof does. ``back-to-back``: as the launches before it in the list left them, the
-    first one finding them empty.
-
-    What stays is the second-level cache and the kernel's code. First-level caches for data are empty
-    at every launch. The kernel's parameters, which come through the constant cache, are there only
-    when warm: the same launch has the same ones.
-    """
-
-    COLD = "cold"
-    WARM = "warm"
-    BACK_TO_BACK = "back-to-back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +195,8 @@ def simulate(
         What launches before this one left in the caches; takes up what this one leaves. Without
         it the caches are empty, or as ``caches`` says.
     caches
-        ``warm`` simulates the launch twice and returns the second run.
+        ``warm`` simulates the launch twice and returns the second run; ``back-to-back`` takes its
+        arrays as other ones than those of the launches that ``kept`` is of.
 
     Raises
     ------
@@ -254,6 +237,7 @@ def simulate(
         config.code_there = _code_of(execution) in kept.kernels
         kept.kernels.add(_code_of(execution))
     config.constants_there = caches is Caches.WARM
+    config.own_data = caches is Caches.BACK_TO_BACK
     for name, value in (overrides or {}).items():
         kind = type(getattr(config, name))
         setattr(config, name, kind(value))

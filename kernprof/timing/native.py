@@ -112,7 +112,7 @@ class Config(ctypes.Structure):
             "sm_count schedulers issue_width blocks_per_sm warps_per_block blocks_traced "
             "blocks_total l1_bytes l1_ways l2_bytes l2_ways l1_loads fetch_sectors icache_lines "
             "insn_bytes insn_count block_count local_words lg_queue mio_queue max_cycles caches "
-            "register_banks code_there constants_there "
+            "register_banks code_there constants_there own_data "
             "launch_latency block_latency round_cycles warp_interval shared_latency l1_latency "
             "l2_latency dram_latency atomic_latency store_read_latency barrier_latency "
             "barrier_interval "

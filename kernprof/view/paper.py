@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kernprof.errors import UsageError
-from kernprof.paper.exhibits import PUBLISHED, Exhibit
+from kernprof.paper.exhibit import PUBLISHED, Exhibit
 from kernprof.view import plots
 from kernprof.view.table import Cell, Table, number
 

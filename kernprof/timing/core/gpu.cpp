@@ -15,14 +15,16 @@ constexpr Cycle kSampleEvery = 256;
 
 class Gpu {
  public:
-  Gpu(const Config& config, const Launch& launch, Result& result, std::int64_t* stalls, Cache l2)
-      : config_(config), result_(result), memory_(config, result, std::move(l2)) {
+  Gpu(const Config& config, const Launch& launch, Result& result, std::int64_t* stalls, Cache l2,
+      std::uint32_t base)
+      : config_(config), result_(result), memory_(config, result, std::move(l2), base) {
     for (std::int64_t number = 0; number < config.sm_count; ++number)
       sms_.push_back(std::make_unique<Sm>(static_cast<int>(number), config, launch, memory_,
                                           result, stalls));
   }
 
   Cache leave_cache() { return memory_.leave_cache(); }
+  std::uint32_t next_base() const { return memory_.next_base(); }
 
   void run(std::int64_t* sample_cycles, std::int64_t* sample_issued, std::int64_t room) {
     fill();
@@ -123,6 +125,7 @@ class Gpu {
 struct Kept {
   Cache l2;
   bool filled = false;
+  std::uint32_t next_base = 0;  // behind the lines of the launches so far
 };
 
 }  // namespace kernprof
@@ -150,12 +153,14 @@ extern "C" int kernprof_simulate(const kernprof::Config* config, const kernprof:
     kernprof::Cache l2(config->caches ? config->l2_bytes : 0, config->l2_ways);
     if (kept && kept->filled) l2 = std::move(kept->l2);
     if (kept) kept->filled = false;
-    kernprof::Gpu gpu(*config, launch, *result, stalls, std::move(l2));
+    const std::uint32_t base = kept && config->own_data ? kept->next_base : 0;
+    kernprof::Gpu gpu(*config, launch, *result, stalls, std::move(l2), base);
     gpu.run(sample_cycles, sample_issued, room);
     // Of a launch that was simulated in part nobody knows what it leaves.
     if (kept && result->finished) {
       kept->l2 = gpu.leave_cache();
       kept->filled = true;
+      kept->next_base = gpu.next_base();
     }
     return 0;
   } catch (...) {
