@@ -18,8 +18,9 @@ from kernprof.cli.output import (
     terminal_width,
     use_color,
 )
-from kernprof.cli.what_if import parse_what_if
+from kernprof.cli.what_if import CachesOption, parse_what_if
 from kernprof.errors import UsageError
+from kernprof.timing.caches import Caches
 
 if TYPE_CHECKING:
     from kernprof.prediction.arguments import Spec
@@ -74,6 +75,7 @@ def predict(
             help="Predict time for another GPU: caches=off, bandwidth=4, latency=0.5, sms=200."
         ),
     ] = None,
+    caches: CachesOption = None,
     dynamic_shared: Annotated[
         int | None, typer.Option(min=0, help="Dynamic shared memory in bytes.")
     ] = None,
@@ -116,6 +118,8 @@ def predict(
     targets = _targets(out or (), [s.name for s in specs if s.dtype is None or s.shape])
     names = [name.strip() for name in gpu.split(",")] if gpu is not None else [None]
     changed = parse_what_if(what_if or ())
+    if caches is Caches.BACK_TO_BACK:
+        raise UsageError("--caches back-to-back takes several launches; predict runs one: warm")
     done = [
         run(
             file,
@@ -131,6 +135,7 @@ def predict(
             options=[f"--std={std}"] if std else (),
             clock_mhz=clock,
             what_if=changed,
+            caches=caches,
             check=check,
             undefined=[s.name for s in specs if check and s.content == "undefined"],
             time_limit_s=time_limit,

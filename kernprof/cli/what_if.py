@@ -1,14 +1,26 @@
-"""The option ``--what-if``: another GPU than the one that is."""
+"""The options of a prediction: ``--what-if``, another GPU; ``--caches``, how a launch finds them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from kernprof.errors import UsageError
+from kernprof.timing.caches import Caches
 
 if TYPE_CHECKING:
     from kernprof.timing import WhatIf
+
+CachesOption = Annotated[
+    Caches | None,
+    typer.Option(
+        help="How a predicted launch finds the caches: cold, as under ncu (the default); warm, as "
+        "the same launch left them, as under nvprof; back-to-back, as the launches before it did.",
+        show_default=False,
+    ),
+]
 
 _MAX_SMS = 1024
 _MIN_FACTOR, _MAX_FACTOR = 0.01, 1000.0

@@ -174,9 +174,7 @@ class _Runner:
         done = self._executed.get(_key(static)) or self._execute(static)
         if kept is not None and done.trace is not None and done.trace.words.nbytes <= _KEPT_BYTES:
             self._executed[_key(static)] = done
-        timing = simulate(
-            done, self._device, what_if=self._what_if, kept=kept, caches=self._caches
-        )
+        timing = simulate(done, self._device, what_if=self._what_if, kept=kept, caches=self._caches)
         profile = timed(sim.profile(done, gpu=self._device.gpu), timing)
         return PredictedLaunch(
             static=static,

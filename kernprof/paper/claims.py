@@ -83,8 +83,8 @@ def _claim(row: Mapping[str, Any]) -> Claim:
 
 
 _MEASURED = (
-    "a measurement on a P100; `kernprof paper table5` shows what a simulated one gives, --with FILE "
-    "your own"
+    "a measurement on a P100; `kernprof paper table5` shows what a simulated one gives, "
+    "--with FILE your own"
 )
 _ONE_BLOCK_TOLERANCE = 0.1
 """The paper cuts off 6.25 as 6.2."""

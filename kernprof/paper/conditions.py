@@ -97,7 +97,9 @@ def distances(condition: Condition) -> dict[str, Distance]:
         if column is None:
             continue
         # A kernel without a branch has no divergence to tell; in print that is 0.
-        off = {label: (column[key] or 0.0) - float(kernel.cells[key]) for key, label in CELLS.items()}
+        off = {
+            label: (column[key] or 0.0) - float(kernel.cells[key]) for key, label in CELLS.items()
+        }
         ours = sorted(STALL_CELLS, key=lambda key: -(column[key] or 0.0))
         theirs = sorted(STALL_CELLS, key=lambda key: -kernel.cells[key])
         found[name] = Distance(MappingProxyType(off), ours == theirs)
@@ -115,7 +117,7 @@ def usual_condition(device: Device) -> Condition:
     UsageError, UnavailableError
         As :func:`conditions`.
     """
-    return _network_conditions(device, Caches.WARM)[0]
+    return _of_network(_samples(device, Caches.WARM), Caches.WARM, device)[0]
 
 
 def conditions(device: Device) -> tuple[Condition, ...]:
@@ -130,24 +132,18 @@ def conditions(device: Device) -> tuple[Condition, ...]:
     """
     found: list[Condition] = []
     for caches in Caches:
-        found += _network_conditions(device, caches)
         samples = _samples(device, caches)
+        found += _of_network(samples, caches, device)
         for pixels in sorted({_pixels(s.launch) for s in samples} - {1}, reverse=True):
-            side = round(pixels**0.5)
-            for what, chosen in (
-                ("depthwise convolution", _is_product),
-                ("normalisation", lambda launch: not _is_product(launch)),
-            ):
+            for what, chosen in _KINDS.items():
                 members = [s for s in samples if _pixels(s.launch) == pixels and chosen(s.launch)]
                 if members:
-                    found.append(
-                        _condition(f"{what} at {side} x {side}", caches, members, _alike, device)
-                    )
+                    text = f"{what} at {round(pixels**0.5)} x {round(pixels**0.5)}"
+                    found.append(_condition(text, caches, members, _alike, device))
     return tuple(found)
 
 
-def _network_conditions(device: Device, caches: Caches) -> list[Condition]:
-    samples = _samples(device, caches)
+def _of_network(samples: Sequence[_Sample], caches: Caches, device: Device) -> list[Condition]:
     return [
         _condition("all launches of MobileNet, each alike", caches, samples, _alike, device),
         _condition(
@@ -167,6 +163,16 @@ def _by_time(sample: _Sample) -> float:
 def _is_product(launch: Launch) -> bool:
     """Whether a launch is a part of a depthwise convolution with 3 x 3 windows."""
     return launch.shape["n"] == _TAPS
+
+
+_KINDS: Mapping[str, Callable[[Launch], bool]] = MappingProxyType(
+    {
+        "depthwise convolution": _is_product,
+        "normalisation, sums stored": lambda x: not _is_product(x) and not x.shape["beta"],
+        "normalisation, sums added": lambda x: not _is_product(x) and x.shape["beta"] == 1,
+    }
+)
+"""What the launches are of, and which are: beta says whether a product is added to what is there."""
 
 
 def _pixels(launch: Launch) -> int:
@@ -207,7 +213,6 @@ def _launches() -> tuple[Launch, ...]:
     return tuple(launch for launch in lowered if launch.family in families)
 
 
-@cache
 def _samples(device: Device, caches: Caches) -> tuple[_Sample, ...]:
     reason = can_predict(device)
     if reason:

@@ -54,9 +54,7 @@ _NAMES = MappingProxyType(
     }
 )
 
-_FROM_THE_TABLES = (
-    "Drawn from the tables that the printed figure rests on."
-)
+_FROM_THE_TABLES = "Drawn from the tables that the printed figure rests on."
 
 
 def exhibit(

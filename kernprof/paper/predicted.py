@@ -11,6 +11,7 @@ from kernprof.layers import NetworkPrediction, can_predict, predict_network
 from kernprof.lowering.options import LoweringOptions
 from kernprof.networks.registry import PAPER_NETWORKS, load_network
 
+
 def predict_table3(
     device: Device, progress: Callable[[str, int, int], None] | None = None
 ) -> dict[str, NetworkPrediction]:
@@ -39,4 +40,3 @@ def predict_table3(
         step = None if progress is None else partial(progress, network.name)
         found[network.name] = predict_network(network, device, LoweringOptions(), progress=step)
     return found
-

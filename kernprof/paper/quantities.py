@@ -33,7 +33,8 @@ FAMILIES = tuple(published_kernels())
 BYTES_PER_PARAM = 4
 """Parameters are float32 in the paper."""
 
-_PAPER_GPU = "p100-pcie-12gb"
+PAPER_GPU = "p100-pcie-12gb"
+"""The board that the paper measured on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ def quantity(name: str) -> float:
 def one_block_occupancy_pct(family: str) -> float:
     """Occupancy when every busy SM of the paper's GPU holds one block of the kernel, in percent."""
     warps = published_kernels()[family].block_threads / WARP_SIZE
-    return 100.0 * warps / find(_PAPER_GPU).arch.max_warps_per_sm
+    return 100.0 * warps / find(PAPER_GPU).arch.max_warps_per_sm
 
 
 def _facts(name: str) -> NetworkFacts:
@@ -195,9 +196,9 @@ def _map(name: str, group: str) -> float:
 
 
 def _gpu_memory() -> float:
-    size = find(_PAPER_GPU).dram_bytes
+    size = find(PAPER_GPU).dram_bytes
     if size is None:
-        raise UsageError(f"the memory of {_PAPER_GPU} is not known")
+        raise UsageError(f"the memory of {PAPER_GPU} is not known")
     return size / 2**20
 
 

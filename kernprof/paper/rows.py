@@ -24,6 +24,8 @@ _CLASSES = MappingProxyType(
         )
     )
 )
+
+
 def table_rows() -> Mapping[str, str]:
     """Return the eleven rows: key of ``kernprof stalls``, and label with its unit."""
     labels = {row.key: f"{row.label} %" for row in figure_rows()}

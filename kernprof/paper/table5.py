@@ -172,4 +172,3 @@ def _notes(predicted: Condition | None, unpredicted: str) -> list[str]:
 
 def _profile_notes(profiles: Sequence[KernelProfile]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(f"{p.kernel}: {note}" for p in profiles for note in p.notes))
-

@@ -8,6 +8,7 @@ figures are published, where, and what is printed in words (``words: KERNEL: FIG
 
 from __future__ import annotations
 
+import sys
 from decimal import Decimal
 
 from kernprof.paper.kernels import PublishedKernel, published_kernels
@@ -73,4 +74,4 @@ def _written(percent: Decimal, how: str) -> str:
 
 
 if __name__ == "__main__":
-    print(trace(), end="")
+    sys.stdout.write(trace())

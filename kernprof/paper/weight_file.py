@@ -84,8 +84,8 @@ def _head_network(name: str, channels: int) -> Network:
     return net.build()
 
 
-# Protobuf: a field is a key (1 byte, 2 from number 16 on) and a number (varint), 4 bytes (float), or
-# a length and so many bytes.
+# Protobuf: a field is a key (1 byte, 2 from number 16 on) and a number (varint), 4 bytes (float),
+# or a length and so many bytes.
 
 
 def _varint(value: int) -> int:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from kernprof.sim.check import CheckReport
     from kernprof.sim.execute import Argument, Execution
     from kernprof.sim.recording import TraceBudget
-    from kernprof.timing import Timing, WhatIf
+    from kernprof.timing import Caches, Timing, WhatIf
 
 Extent = Sequence[int] | int
 TIMED_INSTRUCTIONS = 8_000_000
@@ -134,6 +134,7 @@ def predict(
     workers: int | None = None,
     clock_mhz: float | None = None,
     what_if: WhatIf | None = None,
+    caches: Caches | None = None,
     check: bool = False,
     undefined: Collection[str] = (),
     time_limit_s: float | None = None,
@@ -162,6 +163,8 @@ def predict(
         SM clock to predict for; by default that of the report, or the GPU's base clock.
     what_if
         Changes to the GPU that time is predicted for.
+    caches
+        How the launch finds the caches; by default cold, as under Nsight Compute.
     check
         Look for defects: accesses out of bounds, uninitialised reads, races, barriers that not all
         reach. Such a run is slower and time is not predicted from it.
@@ -207,6 +210,7 @@ def predict(
         workers=workers,
         clock_mhz=clock_mhz,
         what_if=what_if,
+        caches=caches,
         check=check,
         undefined=undefined,
         time_limit_s=time_limit_s,
@@ -236,6 +240,7 @@ def execute(
     workers: int | None = None,
     clock_mhz: float | None = None,
     what_if: WhatIf | None = None,
+    caches: Caches | None = None,
     check: bool = False,
     undefined: Collection[str] = (),
     time_limit_s: float | None = None,
@@ -288,7 +293,7 @@ def execute(
     exact = replace(sim.profile(done, gpu=subject.gpu), kernel=shown, demangled=full)
     made, timing = exact, None
     if budget is not None and subject.device is not None:
-        made, timing, untimed = _timed(exact, done, subject.device, clock, what_if)
+        made, timing, untimed = _timed(exact, done, subject.device, clock, what_if, caches)
     reference = subject.reference
     return Prediction(
         profile=made,
@@ -344,13 +349,20 @@ def _timed(
     device: Device,
     clock_mhz: float | None,
     what_if: WhatIf | None,
+    caches: Caches | None,
 ) -> tuple[KernelProfile, Timing | None, str]:
-    from kernprof.timing import WhatIf, simulate, timed
+    from kernprof.timing import Caches, WhatIf, simulate, timed
 
     if done.trace is None:
         return exact, None, "the launch was not traced"
     try:
-        timing = simulate(done, device, clock_mhz=clock_mhz, what_if=what_if or WhatIf())
+        timing = simulate(
+            done,
+            device,
+            clock_mhz=clock_mhz,
+            what_if=what_if or WhatIf(),
+            caches=caches or Caches.COLD,
+        )
     except CubinError as reason:
         return exact, None, str(reason)
     return timed(exact, timing), timing, ""

@@ -46,8 +46,8 @@ _SHARED: Mapping[str, tuple[str, ...]] = MappingProxyType(
 # Which instructions have branch targets, and which count as branches, is what published profiles of
 # sm_80, sm_89 and sm_90 kernels show; those below occur in none of them.
 _TARGETED = ("BRA", "BRX", "JMP", "CALL", "RET")
-# Before Volta the compiler leaves an `if` or a loop by one of these under a guard where newer code has
-# a branch; without a guard they only bring lanes together.
+# Before Volta the compiler leaves an `if` or a loop by one of these under a guard where newer code
+# has a branch; without a guard they only bring lanes together.
 _CONDITIONAL = ("SYNC", "BRK", "CONT")
 _UNSETTLED_BRANCHES = ("BREAK", "WARPSYNC", "YIELD", "BMOV")
 _GLOBAL = (

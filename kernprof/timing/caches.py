@@ -13,9 +13,9 @@ class Caches(StrEnum):
     flushing, as nvprof does. ``back-to-back``: as the launches before it in the list left them, the
     first one finding them empty; the arrays of each launch are taken as its own.
 
-    What stays is the second-level cache and the kernel's code. First-level caches for data are empty
-    at every launch. The kernel's parameters, which come through the constant cache, are there only
-    when warm: the same launch has the same ones.
+    What stays is the second-level cache and the kernel's code. First-level caches for data are
+    empty at every launch. The kernel's parameters, which come through the constant cache, are there
+    only when warm: the same launch has the same ones.
     """
 
     COLD = "cold"

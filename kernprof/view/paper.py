@@ -105,4 +105,6 @@ def _text(value: Cell) -> str | None:
         return value
     if isinstance(value, int):
         return f"{value:,}"
+    if value and abs(value) < 0.1:
+        return number(value, 3)
     return number(value, 0 if value == int(value) else 2)

@@ -102,9 +102,7 @@ ENTRIES = (
             Pointer("C", Role.INOUT, _matrix),
             *scalars(_GEMV),
         ),
-        geometry=lambda s: Geometry(
-            Dim3(ceil_div(s["m"], 64), ceil_div(s["n"], 20)), Dim3(256)
-        ),
+        geometry=lambda s: Geometry(Dim3(ceil_div(s["m"], 64), ceil_div(s["n"], 20)), Dim3(256)),
         flops=lambda s: (1 + s["beta"]) * _matrix(s),
         bytes_moved=lambda s: 4 * (s["m"] + s["n"] + (1 + s["beta"]) * _matrix(s)),
         rules=(positive("m", "n"), flag("beta")),
