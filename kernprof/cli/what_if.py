@@ -1,4 +1,4 @@
-"""The options of a prediction: ``--what-if``, another GPU; ``--caches``, how a launch finds them."""
+"""The options of a prediction: ``--what-if``, another GPU; ``--caches``, how they are found."""
 
 from __future__ import annotations
 

@@ -172,7 +172,7 @@ _KINDS: Mapping[str, Callable[[Launch], bool]] = MappingProxyType(
         "normalisation, sums added": lambda x: not _is_product(x) and x.shape["beta"] == 1,
     }
 )
-"""What the launches are of, and which are: beta says whether a product is added to what is there."""
+"""What launches are of, and which are: beta says whether a product is added to what is there."""
 
 
 def _pixels(launch: Launch) -> int:
