@@ -15,6 +15,7 @@ from kernprof.library import Role, entries, entry
 from kernprof.library.content import sample_arguments
 from kernprof.lowering.launch import Direction, Launch, Library, Purpose
 from kernprof.profile import Source
+from kernprof.timing import Caches
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "library"))
 from emulator_cases import shapes
@@ -89,3 +90,16 @@ def test_what_cannot_be_predicted_says_why() -> None:
     assert "no numbers for sm_61" in can_predict(
         replace(find("p100"), arch=architecture("sm_61"), name="GTX 1080")
     )
+
+
+def test_launches_back_to_back_find_their_code_and_each_is_simulated_anew() -> None:
+    shape = {"m": 64, "n": 9, "beta": 0}
+    statics = static_launches([launch("gemv2N", shape), launch("gemv2N", shape, 8)], A100)
+    first, many = predict_launches(statics, A100, caches=Caches.BACK_TO_BACK)
+    cold, _ = predict_launches(statics, A100)
+    assert first.cycles.cycles == cold.cycles.cycles
+    assert many.timing.reasons["no_instruction"] == 0 < first.timing.reasons["no_instruction"]
+    assert many.cycles.cycles < first.cycles.cycles
+    warm, again = predict_launches(statics, A100, caches=Caches.WARM)
+    assert warm.cycles.cycles == again.cycles.cycles < many.cycles.cycles
+    assert any("caches warm" in note for note in warm.profile.notes)

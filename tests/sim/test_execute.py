@@ -427,3 +427,19 @@ def test_faults_name_the_argument_that_is_near() -> None:
     for names, shown in (((), "argument 0"), (("result",), "result")):
         with pytest.raises(LaunchFaultError, match=rf"\({shown} of 40 bytes, offset 40\)"):
             sim.run(loaded, "k", 1, 32, [np.zeros(10, np.float32)], names=names)
+
+
+def test_lanes_that_leave_an_if_are_a_divergent_branch(program: sim.Program) -> None:
+    x = np.zeros(50, np.float32)
+    x[::2] = 1
+    done = sim.run(
+        program, "countdown", 1, 32, [x, np.zeros(64, np.float32), np.arange(64, dtype=np.int32)]
+    )
+    found = sim.profile(done)
+    branches = found.value("smsp__sass_branch_targets_threads_divergent.sum")
+    assert branches is not None
+    # Before Volta the way out is a SYNC or BRK under a guard, which no branch stands for.
+    guarded = [i.index for i in done.kernel.instructions if i.opcode in ("SYNC", "BRK")]
+    jumps = [i for i, v in enumerate(done.divergent) if v]
+    assert branches == int(done.divergent.sum()) > 0
+    assert all(done.kernel.instructions[i].guard is not None for i in jumps if i in guarded)
