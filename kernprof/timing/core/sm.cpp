@@ -574,8 +574,7 @@ void Sm::release_barrier(int number, Cycle now) {
       Warp& warp = scheduler.warps[index];
       if (!warp.live || warp.block != number || warp.state != kAtBarrier) continue;
       const Cycle open = std::max({now + 1, warp.since, block.barrier_seen});
-      // Hardware counts the way through the unit as barrier too: behind a barrier of a public profile
-      // (sm_75) stand 52 cycles of it and 3 of `wait`.
+      // Hardware counts the way through the unit as barrier too: docs/timing.md has the evidence.
       const Cycle through = open + config_.barrier_latency;
       charge(warp.pc, kBarrierStall, through - warp.since);
       plan(warp, through, through, false);
