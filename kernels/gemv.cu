@@ -5,17 +5,16 @@
 // y = A^T x + beta y: n dot products of length m, of which a block of 128 threads makes eight, 16
 // threads each (gemv2T_kernel_val<..., 128, 16, 4, 4>). A thread takes four elements a step, 16 apart,
 // so that its loads go out together; what a whole step is too long for goes one by one, and lanes
-// leave as the column ends.
+// leave as the column ends. Threads behind the last column work on it too, and keep the result to
+// themselves: idle ones would wait at the barriers for the others' loads.
 extern "C" __global__ void __launch_bounds__(128)
 gemv2T(const float *__restrict__ A, const float *__restrict__ x, float *__restrict__ y, int m, int n,
        int beta) {
   __shared__ float partial[128];
   const int thread = threadIdx.x;
   const int lane = thread & 15;
-  const int column = blockIdx.x * 8 + (thread >> 4);
-  // Threads without a column leave; the barriers below wait for the others alone.
-  if (column >= n)
-    return;
+  const int wanted = blockIdx.x * 8 + (thread >> 4);
+  const int column = min(wanted, n - 1);
   const float *a = A + (unsigned)column * (unsigned)m;
   float s0 = 0.0f, s1 = 0.0f, s2 = 0.0f, s3 = 0.0f;
   int i = lane;
@@ -34,7 +33,7 @@ gemv2T(const float *__restrict__ A, const float *__restrict__ x, float *__restri
     if (lane < half)
       partial[thread] += partial[thread + half];
   }
-  if (lane == 0)
+  if (lane == 0 && wanted < n)
     y[column] = beta ? y[column] + partial[thread] : partial[thread];
 }
 

@@ -65,7 +65,7 @@ _CHOICES = (
     ),
     (
         "gemv2T",
-        "what a whole step is too long for goes element by element; threads without a column leave",
+        "what a whole step is too long for goes element by element, lanes leaving as it ends",
         "in print (Table V) a quarter of its branches diverge and 80.7 % of the lanes are active",
     ),
     ("gemv2T", "the reduction in shared memory", "8.8 % of the stalls at barriers in print"),
