@@ -214,14 +214,11 @@ def simulate(
         raise UsageError("the launch has no trace; run it with trace=TraceBudget(...)")
     if caches is Caches.WARM:
         kept = kept or KeptCaches()
-        once = simulate(
+        # Of a launch that is simulated in part the first run leaves no data: its second run would
+        # find those of that part, which the rest of a real launch may have pushed out.
+        simulate(
             execution, device, clock_mhz=clock_mhz, what_if=what_if, overrides=overrides, kept=kept
         )
-        if not once.finished:
-            # Its second run would find the data of the part that is simulated, which the rest of a
-            # real launch may have pushed out: only code and constants are there for sure.
-            kept = KeptCaches()
-            kept.kernels.add(_code_of(execution))
     threads = int(np.prod(execution.block))
     found = launch_occupancy(
         device,
