@@ -9,8 +9,12 @@ from pathlib import Path
 import pytest
 
 from kernprof import main
+from kernprof.paper.kernels import published_kernels
+from kernprof.paper.trace import trace
 from kernprof.profile import Source
 from kernprof.reports import load
+from kernprof.stalls.analysis import analyse
+from kernprof.view.document import table_v_record
 
 TRACES = Path(__file__).resolve().parents[1] / "traces"
 
@@ -26,8 +30,27 @@ def test_the_published_table_is_labelled_and_cited(capsys: pytest.CaptureFixture
     assert source.split() == ["Source", "published", "published", "published"]
     assert "arXiv:2006.15098" in out
     assert "imported" not in out
-    occupancy = next(line for line in out.splitlines() if line.startswith("Occupancy (achieved)"))
-    assert occupancy.split()[-3:] == ["6.2", "6.2", "11.8"]
+    shown = {line[:30].strip(): line[30:].split() for line in out.splitlines()}
+    assert shown["Occupancy (achieved) %"] == ["6.2", "6.2", "11.8"]
+    assert shown["Bandwidth utilization (DRAM) %"] == ["0.92", "0.094", "11.0"]
+    assert shown["SM utilization %"] == ["Poor", "Very", "poor", "Excellent"]
+    assert shown["Bound by"] == ["memory", "latency", "instruction", "latency", "memory", "latency"]
+
+
+def test_every_cell_of_the_published_table_is_in_its_trace() -> None:
+    path = TRACES / "paper-table5-p100.nvprof.csv"
+    assert path.read_text("utf-8") == trace()
+    read = {p.kernel: analyse(p) for p in load(path).profiles}
+    cells = 0
+    for name, kernel in published_kernels().items():
+        found = {**table_v_record(read[name])}
+        for key, printed in kernel.cells.items():
+            # The rows of stalls are shares of their sum, which rounding leaves at up to 100.1.
+            assert found[key] == pytest.approx(float(printed), rel=2e-3), (name, key)
+            cells += 1
+        assert found["sm_utilization_pct"] is None
+        assert read[name].figures["sm_utilization_pct"].words == kernel.sm_utilization
+    assert cells == 27
 
 
 def commands() -> dict[str, list[str]]:

@@ -22,7 +22,7 @@ from kernprof.cli.output import (
     emit_tables,
     notice,
 )
-from kernprof.cli.what_if import parse_what_if
+from kernprof.cli.what_if import CachesOption, parse_what_if
 from kernprof.errors import UnavailableError, UsageError
 from kernprof.lowering.launch import Direction, Lowering, Phase
 from kernprof.measure.launcher import Backend
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from kernprof.layers import PredictedLaunch, StaticLaunch
     from kernprof.lowering.report import LayerReport
     from kernprof.networks.ir import Layer
-    from kernprof.timing import WhatIf
+    from kernprof.timing import Caches, WhatIf
     from kernprof.view.brief import Lowered
 
 
@@ -120,6 +120,7 @@ def layer(
             "latency=0.5, sms=200, several with commas; may be given again.",
         ),
     ] = None,
+    caches: CachesOption = None,
     counter: Annotated[Counter, typer.Option(help="Counting rule.")] = Counter.NETSCOPE,
     source: Annotated[
         LayerSource,
@@ -185,6 +186,8 @@ def layer(
             raise UsageError("--brief and --against show predictions for one GPU as it is")
     if source is LayerSource.TIMED and output is not None and output.suffix == REPORT_SUFFIX:
         raise UsageError(f"-o {output}: a report needs --source measured")
+    if caches and source not in (LayerSource.AUTO, LayerSource.PREDICTED):
+        raise UsageError(f"--caches belongs to a prediction; leave --source {source} out")
     launcher = open_launcher(backend) if on_gpu else None
     devices = [find(part.strip()) for part in (gpu or _USUAL).split(",")]
     device = devices[0] if launcher is None else launcher.facts().device
@@ -214,7 +217,7 @@ def layer(
         return
     if len(devices) > 1 or what_if:
         changes = ["", *(what_if or ())]
-        _show_side_by_side(report, devices, changes, source, fmt, output, embed_source)
+        _show_side_by_side(report, devices, changes, source, fmt, output, embed_source, caches)
         return
     statics = static_launches(report.launches, device)
     if launcher is not None:
@@ -226,7 +229,7 @@ def layer(
             measured = under_ncu(statics, again, report.name, output, clock_control)
         show_measured(report, statics, device, measured, fmt, output)
         return
-    predicted = _predicted(statics, device, source, report.name)
+    predicted = _predicted(statics, device, source, report.name, caches=caches)
     if output is not None and output.suffix == REPORT_SUFFIX:
         if not predicted:
             raise UsageError(
@@ -254,6 +257,7 @@ def _show_side_by_side(
     fmt: Format,
     output: Path | None,
     embed_source: bool,
+    caches: Caches | None,
 ) -> None:
     """Print or save the layer on several GPUs."""
     from kernprof.layers import static_launches
@@ -268,7 +272,7 @@ def _show_side_by_side(
         statics = static_launches(report.launches, device)
         for change in changes:
             name = ", ".join(filter(None, [f"{report.name} on {device.name}", change]))
-            predicted = _predicted(statics, device, source, name, asked.get(change))
+            predicted = _predicted(statics, device, source, name, asked.get(change), caches)
             found.append(OnGpu(device, statics, predicted, change))
     if output is not None and output.suffix == REPORT_SUFFIX:
         profiles = [p.profile for one in found for p in one.predicted]
@@ -302,6 +306,7 @@ def _predicted(
     source: LayerSource,
     name: str,
     what_if: WhatIf | None = None,
+    caches: Caches | None = None,
 ) -> Sequence[PredictedLaunch]:
     """Simulate the launches where that is wanted and possible."""
     from kernprof.layers import can_predict, predict_launches, too_large
@@ -318,7 +323,7 @@ def _predicted(
         notice(f"cycles and stalls are not predicted: {reason}")
         return ()
     try:
-        return predict_launches(statics, device, origin=name, what_if=what_if)
+        return predict_launches(statics, device, origin=name, what_if=what_if, caches=caches)
     except UnavailableError as missing:
         if source is LayerSource.PREDICTED:
             raise

@@ -21,6 +21,7 @@ from kernprof.cli.output import (
     notice,
     progress_bar,
 )
+from kernprof.cli.what_if import CachesOption
 from kernprof.errors import UsageError
 from kernprof.lowering.launch import Direction, Lowering, Phase
 from kernprof.measure.launcher import Backend
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from kernprof.lowering.options import LoweringOptions
     from kernprof.lowering.report import NetworkReport
     from kernprof.networks.ir import Network, Shape
+    from kernprof.timing import Caches
 
 
 class NetworkSource(StrEnum):
@@ -99,6 +101,7 @@ def network(
             show_default=False,
         ),
     ] = None,
+    caches: CachesOption = None,
     backend: Annotated[
         Backend, typer.Option(help="What launches, for measured: cupy, pycuda, numba.")
     ] = Backend.CUPY,
@@ -130,6 +133,8 @@ def network(
     wanted = [*(PAPER_NETWORKS if all_of_paper else ()), *(names or ())]
     if not wanted:
         raise UsageError("name at least one network, or give --all; --list names the known ones")
+    if caches and source is not NetworkSource.PREDICTED:
+        raise UsageError("--caches belongs to a prediction; add --source predicted")
     options = LoweringOptions(
         lowering=lowering,
         direction=direction,
@@ -158,7 +163,7 @@ def network(
     predicted: dict[str, NetworkPrediction] = {}
     if source is NetworkSource.PREDICTED:
         networks = [resolve_network(name, input_shape=shape) for name in dict.fromkeys(wanted)]
-        predicted = _predict(networks, gpu or "p100", options)
+        predicted = _predict(networks, gpu or "p100", options, caches)
     if fmt is Format.JSON:
         records = [view.network_record(r, predicted.get(r.network)) for r in reports]
         emit(dump({"schema": SCHEMA, "networks": records}), output)
@@ -182,7 +187,7 @@ def network(
 
 
 def _predict(
-    networks: Sequence[Network], gpu: str, options: LoweringOptions
+    networks: Sequence[Network], gpu: str, options: LoweringOptions, caches: Caches | None
 ) -> dict[str, NetworkPrediction]:
     """Simulate networks one after the other, with a progress bar where someone looks."""
     from kernprof.devices import find
@@ -200,7 +205,9 @@ def _predict(
             def step(done: int, total: int, task: TaskID = task) -> None:
                 bar.update(task, completed=done, total=total)
 
-            found[network.name] = predict_network(network, device, options, progress=step)
+            found[network.name] = predict_network(
+                network, device, options, progress=step, caches=caches
+            )
     return found
 
 

@@ -21,9 +21,10 @@ from kernprof.cli.output import (
     terminal_width,
     use_color,
 )
-from kernprof.cli.what_if import parse_what_if
+from kernprof.cli.what_if import CachesOption, parse_what_if
 from kernprof.errors import UsageError
 from kernprof.isolation import TIME_LIMIT_S
+from kernprof.timing.caches import Caches
 from kernprof.writing import open_result
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def predict(
             help="Predict time for another GPU: caches=off, bandwidth=4, latency=0.5, sms=200."
         ),
     ] = None,
+    caches: CachesOption = None,
     dynamic_shared: Annotated[
         int | None, typer.Option(min=0, help="Dynamic shared memory in bytes.")
     ] = None,
@@ -141,6 +143,8 @@ def predict(
     )
     names = [name.strip() for name in gpu.split(",")] if gpu is not None else [None]
     changed = parse_what_if(what_if or ())
+    if caches is Caches.BACK_TO_BACK:
+        raise UsageError("--caches back-to-back takes several launches; predict runs one: warm")
     done = [
         run(
             file,
@@ -156,6 +160,7 @@ def predict(
             options=[f"--std={std}"] if std else (),
             clock_mhz=clock,
             what_if=changed,
+            caches=caches,
             check=check,
             undefined=[s.name for s in specs if check and s.content == "undefined"],
             time_limit_s=time_limit,

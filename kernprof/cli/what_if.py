@@ -1,15 +1,27 @@
-"""The option ``--what-if``: another GPU than the one that is."""
+"""The options of a prediction: ``--what-if``, another GPU; ``--caches``, how they are found."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from kernprof.errors import UsageError
+from kernprof.timing.caches import Caches
 
 if TYPE_CHECKING:
     from kernprof.timing import WhatIf
+
+CachesOption = Annotated[
+    Caches | None,
+    typer.Option(
+        help="How a predicted launch finds the caches: cold, as under ncu (the default); warm, as "
+        "the same launch left them, as under nvprof; back-to-back, as the launches before it did.",
+        show_default=False,
+    ),
+]
 
 _FORM = "expected caches=off, bandwidth=FACTOR, latency=FACTOR or sms=NUMBER"
 _NUMBERS: Mapping[str, tuple[str, type[int] | type[float]]] = MappingProxyType(

@@ -14,7 +14,7 @@ from kernprof.lowering.options import LoweringOptions
 from kernprof.networks.ir import Network
 
 if TYPE_CHECKING:
-    from kernprof.timing import Energy
+    from kernprof.timing import Caches, Energy
 
 TIMED_INSTRUCTIONS = 1_000_000
 """Warp instructions of a launch that are simulated for time: networks have many launches."""
@@ -89,9 +89,12 @@ def predict_network(
     instructions: int = TIMED_INSTRUCTIONS,
     workers: int | None = None,
     progress: Progress | None = None,
+    caches: Caches | None = None,
 ) -> NetworkPrediction:
     """Predict every launch of one iteration; launches of one kernel and shape once.
 
+    Parameters are those of :func:`kernprof.layers.predict_launches`, which simulates each launch
+    anew where they run back to back.
     Where kernels are chosen by the GPU's size, this GPU's counts, not ``options.sm_count``.
 
     Raises
@@ -110,6 +113,7 @@ def predict_network(
         instructions=instructions,
         workers=workers,
         progress=progress,
+        caches=caches,
     )
     total = sum(p.time_ns or 0.0 for p in done)
     by_family: dict[str, list[PredictedLaunch]] = {}

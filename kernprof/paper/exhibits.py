@@ -7,7 +7,6 @@ that only exists with that suffix can't be recomputed without a GPU.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from kernprof.layers import NetworkPrediction, rank_correlation
@@ -17,13 +16,11 @@ from kernprof.networks.ir import Concat, Convolution, Eltwise, InnerProduct, Rou
 from kernprof.networks.paper_tables import published
 from kernprof.networks.zoo.densenet import densenet121
 from kernprof.paper.claims import Claim, Outcome, claims
-from kernprof.paper.kernels import published_kernels
-from kernprof.paper.quantities import FAMILIES, correlation, facts, one_block_occupancy_pct
+from kernprof.paper.conditions import Condition
+from kernprof.paper.exhibit import PUBLISHED, Exhibit, Value
+from kernprof.paper.quantities import FAMILIES, correlation, facts
+from kernprof.paper.table5 import table5
 from kernprof.profile import KernelProfile
-from kernprof.stalls.analysis import LaunchAnalysis, analyse
-
-Value = str | int | float | None
-PUBLISHED = "_published"
 
 _COUNTS = (
     ("macs_m", "MACs M"),
@@ -57,52 +54,15 @@ _NAMES = MappingProxyType(
     }
 )
 
-_FIGURES_NOT_AT_HAND = (
-    "The printed figure itself is not transcribed; this is drawn from the tables it rests on."
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Exhibit:
-    """A table of the paper, or the data of a figure.
-
-    Parameters
-    ----------
-    key, title
-        Name on the command line, and heading.
-    columns
-        (name, heading) pairs.
-    rows
-        One value a column; None is missing.
-    notes
-        What a reader must know, sources among it.
-    """
-
-    key: str
-    title: str
-    columns: tuple[tuple[str, str], ...]
-    rows: tuple[tuple[Value, ...], ...]
-    notes: tuple[str, ...]
-
-    def column(self, name: str) -> list[Value]:
-        """Return one column's values.
-
-        Raises
-        ------
-        KeyError
-            There is no such column.
-        """
-        names = [column for column, _ in self.columns]
-        if name not in names:
-            raise KeyError(name)
-        at = names.index(name)
-        return [row[at] for row in self.rows]
+_FROM_THE_TABLES = "Drawn from the tables that the printed figure rests on."
 
 
 def exhibit(
     key: str,
     profiles: Sequence[KernelProfile] = (),
     predictions: Mapping[str, NetworkPrediction] | None = None,
+    predicted: Condition | None = None,
+    unpredicted: str = "",
 ) -> Exhibit:
     """Compute a table or figure.
 
@@ -114,6 +74,8 @@ def exhibit(
         Launches of the paper's kernels to show in Table V.
     predictions
         Networks whose shares of time Table III shows.
+    predicted, unpredicted
+        What Table V shows as predicted, or why it shows nothing.
 
     Raises
     ------
@@ -121,7 +83,7 @@ def exhibit(
         There is no such exhibit.
     """
     if key == "table5":
-        return table5(profiles)
+        return table5(profiles, predicted, unpredicted)
     return table3(predictions) if key == "table3" else _MAKERS[key]()
 
 
@@ -154,8 +116,8 @@ def table1() -> Exhibit:
         ("shortcuts", "Shortcuts"),
     )
     notes = (
-        "The printed Table I is not transcribed; shown are the building blocks that make the "
-        "networks compact, counted from their layers (source: static).",
+        "The building blocks that make the networks compact, counted from their layers (source: "
+        "static).",
     )
     return Exhibit("table1", "Table I: what the networks are made of", columns, tuple(rows), notes)
 
@@ -314,35 +276,6 @@ def table4() -> Exhibit:
     return Exhibit("table4", "Table IV: correlations", columns, tuple(rows), notes)
 
 
-def table5(profiles: Sequence[KernelProfile] = ()) -> Exhibit:
-    """Attributes of the three kernels as printed, and of given launches beside them."""
-    analyses = [analyse(profile) for profile in profiles]
-    names = published_kernels()
-    columns: list[tuple[str, str]] = [("attribute", "Attribute")]
-    columns += [(f"{name}{PUBLISHED}", f"{name} (published)") for name in names]
-    columns += [
-        (f"profile_{n}", f"{a.profile.kernel} ({a.profile.source}, {a.profile.origin})")
-        for n, a in enumerate(analyses)
-    ]
-    rows: list[tuple[Value, ...]] = []
-    for key, label in _attributes(analyses):
-        printed = [getattr(kernel, key, None) for kernel in names.values()]
-        rows.append((label, *printed, *(_attribute(a, key) for a in analyses)))
-    words = [kernel.sm_utilization for kernel in names.values()]
-    rows.append(("SM utilization, in words", *words, *[None for _ in analyses]))
-    least = [one_block_occupancy_pct(name) for name in names]
-    blank = [None for _ in analyses]
-    rows.append(("Occupancy of one block an SM % (computed)", *least, *blank))
-    notes = (
-        "Published: Tesla P100. Cells that are n/a there are not transcribed.",
-        "One block an SM: block size from the kernels' names in public logs, 64 warps an SM. The "
-        "printed occupancies are within 6 % of these, so each busy SM held about one block.",
-        "--with FILE shows launches of a report beside them, --gpu NAME predicted ones.",
-        *dict.fromkeys(f"{p.kernel}: {note}" for p in profiles for note in p.notes),
-    )
-    return Exhibit("table5", "Table V: kernels", tuple(columns), tuple(rows), notes)
-
-
 def fig2() -> Exhibit:
     """One 5x5 filter against two 3x3 ones."""
     found = filter_factorisation()
@@ -371,7 +304,7 @@ def fig2() -> Exhibit:
         f"{filter_factorisation(width=3).params_pct:.0f} % only.",
         "The printed change of activations counts outputs only, that of MACs/activations the "
         "image too: two definitions.",
-        _FIGURES_NOT_AT_HAND,
+        _FROM_THE_TABLES,
     )
     return Exhibit("fig2", "Figure 2: splitting a filter", columns, tuple(rows), notes)
 
@@ -430,7 +363,7 @@ def _scatter(key: str, title: str, first: str, others: Sequence[str]) -> Exhibit
             f"{found.spearman:.2f}."
         )
     notes.append("Counts recomputed; memory and energy published (P100).")
-    notes.append(_FIGURES_NOT_AT_HAND)
+    notes.append(_FROM_THE_TABLES)
     return Exhibit(key, title, columns, tuple(rows), tuple(notes))
 
 
@@ -438,30 +371,6 @@ def _pairs(columns: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     return tuple(
         pair for key, label in columns for pair in ((key, label), (key + PUBLISHED, label))
     )
-
-
-def _attributes(analyses: Sequence[LaunchAnalysis]) -> list[tuple[str, str]]:
-    shown = [
-        ("compute_utilization_pct", "Compute utilization %"),
-        ("occupancy_pct", "Occupancy (achieved) %"),
-    ]
-    if not analyses:
-        return shown
-    known = {key for key, _ in shown}
-    shown += [
-        (key, f"{figure.label} %")
-        for key, figure in analyses[0].figures.items()
-        if key not in known
-    ]
-    classes = dict.fromkeys(name for analysis in analyses for name in analysis.classes_pct)
-    return shown + [(f"class:{name}", f"Stalls: {name} %") for name in classes]
-
-
-def _attribute(analysis: LaunchAnalysis, key: str) -> float | None:
-    if key.startswith("class:"):
-        return next((v for k, v in analysis.classes_pct.items() if key == f"class:{k}"), None)
-    figure = analysis.figures.get(key)
-    return None if figure is None else figure.value
 
 
 def _shown(claim: Claim) -> str | None:

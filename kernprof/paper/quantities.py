@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import MappingProxyType
 
 from kernprof.devices.model import WARP_SIZE
@@ -22,8 +22,10 @@ from kernprof.networks.factorisation import filter_factorisation
 from kernprof.networks.ir import Convolution, Eltwise, Layer, Network, Pooling
 from kernprof.networks.paper_tables import published
 from kernprof.networks.registry import PAPER_NETWORKS, load_network
-from kernprof.paper.kernels import published_kernels
+from kernprof.paper.kernels import STALL_CELLS, published_kernels
 from kernprof.paper.statistics import Correlation, correlate
+from kernprof.paper.weight_file import auxiliary_heads, weight_file_bytes
+from kernprof.stalls.verdict import LATENCY_BELOW_PCT
 
 FAMILIES = tuple(published_kernels())
 """The kernels that the paper looks at."""
@@ -31,7 +33,8 @@ FAMILIES = tuple(published_kernels())
 BYTES_PER_PARAM = 4
 """Parameters are float32 in the paper."""
 
-_PAPER_GPU = "p100-pcie-12gb"
+PAPER_GPU = "p100-pcie-12gb"
+"""The board that the paper measured on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,8 @@ class NetworkFacts:
 
     ``values`` holds ``macs``, ``params``, ``activations``, ``sum`` and their ratios (recomputed,
     exact), ``memory`` (MB), ``energy`` (10^9 MACs per joule), ``images_per_s``, ``latency`` (ms;
-    all four printed), and ``memory_per_model`` (both).
+    all four printed), ``memory_per_model`` and ``memory_per_file`` (both): memory over 4 bytes a
+    parameter, and over the weight file in MB to one decimal, as file lists show sizes.
     """
 
     network: Network
@@ -85,7 +89,7 @@ def quantity(name: str) -> float:
 def one_block_occupancy_pct(family: str) -> float:
     """Occupancy when every busy SM of the paper's GPU holds one block of the kernel, in percent."""
     warps = published_kernels()[family].block_threads / WARP_SIZE
-    return 100.0 * warps / find(_PAPER_GPU).arch.max_warps_per_sm
+    return 100.0 * warps / find(PAPER_GPU).arch.max_warps_per_sm
 
 
 def _facts(name: str) -> NetworkFacts:
@@ -103,12 +107,19 @@ def _facts(name: str) -> NetworkFacts:
         "macs_per_activation": counts.macs / counts.activations,
         "memory": memory_mb,
         "memory_per_model": memory_mb * 1e6 / (BYTES_PER_PARAM * counts.params),
+        "memory_per_file": memory_mb / round(_weight_file_mb(network), 1),
         "energy": float(run.gmacs_per_joule),
         "images_per_s": float(run.images_per_s),
         "latency": float(run.latency_ms),
     }
     launches = lower_network(network).by_family()
     return NetworkFacts(network, MappingProxyType(values), MappingProxyType(launches))
+
+
+def _weight_file_mb(network: Network) -> float:
+    # GoogLeNet's public file is the trained network's, with the heads that it is trained with.
+    heads = auxiliary_heads() if network.name == "GoogLeNet" else ()
+    return sum(weight_file_bytes(part) for part in (network, *heads)) / 1e6
 
 
 def _value(row: NetworkFacts, name: str) -> float:
@@ -185,9 +196,9 @@ def _map(name: str, group: str) -> float:
 
 
 def _gpu_memory() -> float:
-    size = find(_PAPER_GPU).dram_bytes
+    size = find(PAPER_GPU).dram_bytes
     if size is None:
-        raise UsageError(f"the memory of {_PAPER_GPU} is not known")
+        raise UsageError(f"the memory of {PAPER_GPU} is not known")
     return size / 2**20
 
 
@@ -216,6 +227,26 @@ def _paper_launches(name: str) -> int:
     return sum(facts()[name].launches.get(family, 0) for family in FAMILIES)
 
 
+def _table5(family: str, cell: str) -> float:
+    return float(published_kernels()[family].cells[cell])
+
+
+def _table5_stalls(family: str) -> float:
+    return sum(_table5(family, cell) for cell in STALL_CELLS)
+
+
+def _table5_latency_bound() -> float:
+    return sum(
+        max(_table5(name, "compute_utilization_pct"), _table5(name, "bandwidth_utilization_pct"))
+        < LATENCY_BELOW_PCT
+        for name in FAMILIES
+    )
+
+
+def _table5_led_by(cell: str) -> float:
+    return sum(max(STALL_CELLS, key=partial(_table5, name)) == cell for name in FAMILIES)
+
+
 def _convolutions(network: Network) -> list[Layer]:
     return [layer for layer in network.layers if isinstance(layer.op, Convolution)]
 
@@ -242,6 +273,10 @@ _KINDS: Mapping[str, Callable[..., float]] = MappingProxyType(
         "asymmetric": _asymmetric,
         "per_second": _per_second,
         "one_block": one_block_occupancy_pct,
+        "table5": _table5,
+        "table5_latency_bound": _table5_latency_bound,
+        "table5_led_by": _table5_led_by,
+        "table5_stalls": _table5_stalls,
         "squeezenet_launches": _squeezenet_launches,
         "networks_with_launches": _networks_with_launches,
     }

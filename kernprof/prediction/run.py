@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from kernprof.sim.check import CheckReport
     from kernprof.sim.execute import Argument, Execution
     from kernprof.sim.recording import TraceBudget
-    from kernprof.timing import Timing, WhatIf
+    from kernprof.timing import Caches, Timing, WhatIf
 
 Extent = Sequence[int] | int
 TIMED_INSTRUCTIONS = 8_000_000
@@ -136,6 +136,7 @@ def predict(
     workers: int | None = None,
     clock_mhz: float | None = None,
     what_if: WhatIf | None = None,
+    caches: Caches | None = None,
     check: bool = False,
     undefined: Collection[str] = (),
     time_limit_s: float = TIME_LIMIT_S,
@@ -165,6 +166,8 @@ def predict(
         SM clock to predict for; by default that of the report, or the GPU's base clock.
     what_if
         Changes to the GPU that time is predicted for.
+    caches
+        How the launch finds the caches; by default cold, as under Nsight Compute.
     check
         Look for defects: accesses out of bounds, uninitialised reads, races, barriers that not all
         reach. Such a run is slower and time is not predicted from it.
@@ -215,6 +218,7 @@ def predict(
         workers=workers,
         clock_mhz=clock_mhz,
         what_if=what_if,
+        caches=caches,
         check=check,
         undefined=undefined,
         time_limit_s=time_limit_s,
@@ -245,6 +249,7 @@ def execute(
     workers: int | None = None,
     clock_mhz: float | None = None,
     what_if: WhatIf | None = None,
+    caches: Caches | None = None,
     check: bool = False,
     undefined: Collection[str] = (),
     time_limit_s: float = TIME_LIMIT_S,
@@ -297,7 +302,7 @@ def execute(
     def timing_of(done: Execution) -> tuple[Timing | None, str]:
         if budget is None or subject.device is None:
             return None, untimed
-        return _timed(done, subject.device, clock, change)
+        return _timed(done, subject.device, clock, change, caches)
 
     if subject.foreign:
         from kernprof.prediction.foreign import run_apart
@@ -376,16 +381,27 @@ def _budget(
 
 
 def _timed(
-    done: Execution, device: Device, clock_mhz: float | None, what_if: WhatIf
+    done: Execution,
+    device: Device,
+    clock_mhz: float | None,
+    what_if: WhatIf,
+    caches: Caches | None,
 ) -> tuple[Timing | None, str]:
-    from kernprof.timing import simulate
+    from kernprof.timing import Caches, simulate
 
     if done.trace is None:
         return None, "the launch was not traced"
     try:
-        return simulate(done, device, clock_mhz=clock_mhz, what_if=what_if), ""
+        timing = simulate(
+            done,
+            device,
+            clock_mhz=clock_mhz,
+            what_if=what_if,
+            caches=caches or Caches.COLD,
+        )
     except CubinError as reason:
         return None, str(reason)
+    return timing, ""
 
 
 def _extent(what: str, given: Extent | None, told: Extent | None) -> Extent:

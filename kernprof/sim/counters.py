@@ -46,6 +46,9 @@ _SHARED: Mapping[str, tuple[str, ...]] = MappingProxyType(
 # Which instructions have branch targets, and which count as branches, is what published profiles of
 # sm_80, sm_89 and sm_90 kernels show; those below occur in none of them.
 _TARGETED = ("BRA", "BRX", "JMP", "CALL", "RET")
+# Before Volta the compiler leaves an `if` or a loop by one of these under a guard where newer code
+# has a branch; without a guard they only bring lanes together.
+_CONDITIONAL = ("SYNC", "BRK", "CONT")
 _UNSETTLED_BRANCHES = ("BREAK", "WARPSYNC", "YIELD", "BMOV")
 _GLOBAL = (
     *(name for space, names in _SPACES.items() if "global" in space for name in names),
@@ -115,9 +118,12 @@ def metrics(execution: Execution) -> dict[str, int | float]:
         found["smsp__inst_executed_op_branch.sum"] = total(
             execution.executed, (*_TARGETED, "EXIT", "BSYNC")
         )
-    branches = total(execution.executed, _TARGETED)
+    guarded = np.array(
+        [i.opcode in _CONDITIONAL and i.guard is not None for i in execution.kernel.instructions]
+    )
+    branches = total(execution.executed, _TARGETED) + int(execution.executed[guarded].sum())
     if branches:
-        divergent = total(execution.divergent, _TARGETED)
+        divergent = total(execution.divergent, (*_TARGETED, *_CONDITIONAL))
         found["smsp__sass_branch_targets_threads_divergent.sum"] = divergent
         found["smsp__sass_average_branch_targets_threads_uniform.pct"] = (
             100 * (branches - divergent) / branches
@@ -158,7 +164,9 @@ def profile(execution: Execution, *, gpu: Gpu | None = None) -> KernelProfile:
             "inst_executed": table(execution.executed),
             "thread_inst_executed": table(execution.threads),
             "thread_inst_executed_true": table(execution.predicated_on),
-            "smsp__branch_targets_threads_divergent": table(execution.divergent, _TARGETED),
+            "smsp__branch_targets_threads_divergent": table(
+                execution.divergent, (*_TARGETED, *_CONDITIONAL)
+            ),
             "memory_l2_theoretical_sectors_global": table(
                 execution.sectors - execution.generic_local_sectors, _GLOBAL
             ),

@@ -186,7 +186,11 @@ class StackTranslator(Translator):
         self.go(after)
         kit.at_end(some)
         self._leave(kind, lanes)
-        self._continue_with(site.active & ~lanes, after)
+        rest = site.active & ~lanes
+        # Lanes that wait while others go on: what a branch out of an `if` or loop is here.
+        slot = 8 * site.instruction.index
+        kit.add_to(self._pointer("divergent"), slot, rest.ne(0).zext(I64))
+        self._continue_with(rest, after)
 
     def _condition(self, site: Site) -> Value:
         """Lanes whose condition code holds, where the instruction names one."""

@@ -65,6 +65,8 @@ class Row:
         Metrics that are 0 when the kernel has no branch, which leaves the row without a value.
     absent_on_soc
         What to say on chips without memory of their own, or None.
+    words
+        Metric that holds a word where a source has no number ("Poor"), or None.
     cap
         Physical upper bound of the value, or None.
     unit
@@ -80,6 +82,7 @@ class Row:
     nvprof: str | None
     no_branch: tuple[str, ...]
     absent_on_soc: str | None
+    words: str | None
     cap: float | None
     unit: str
     group: str
@@ -91,7 +94,8 @@ class Figure:
 
     ``value`` is None when it can't be told; ``hint`` then says why or what would bring it.
     ``uses`` names the metrics behind the value, ``approximate`` why it is only close, ``spread``
-    is (minimum, maximum) over the launches that the profile stands for.
+    is (minimum, maximum) over the launches that the profile stands for. ``words`` is what a source
+    says that has no number for it.
     """
 
     key: str
@@ -101,6 +105,7 @@ class Figure:
     approximate: str | None = None
     hint: str | None = None
     spread: tuple[float, float] | None = None
+    words: str | None = None
 
 
 @cache
@@ -130,6 +135,7 @@ def rows(kind: str = "row") -> tuple[Row, ...]:
             nvprof=entry.get("nvprof"),
             no_branch=tuple(entry.get("no_branch", ())),
             absent_on_soc=entry.get("absent_on_soc"),
+            words=entry.get("words"),
             cap=entry.get("cap"),
             unit=entry.get("unit", "%" if entry["key"].endswith("_pct") else ""),
             group=entry.get("group", kind),
@@ -166,6 +172,10 @@ def figure(profile: KernelProfile, row: Row) -> Figure:
             )
     if no_branch:
         return Figure(row.key, row.label, None, hint="the kernel executes no branch")
+    words = None if row.words is None else profile.metrics.get(row.words)
+    if isinstance(words, str):
+        hint = f'the source has a word for it and no number: "{words}"'
+        return Figure(row.key, row.label, None, uses=row.words, hint=hint, words=words)
     return Figure(row.key, row.label, None, hint=_remedy(profile, row))
 
 

@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING, Any
 from kernprof._lazy import exports
 
 if TYPE_CHECKING:
+    from kernprof.timing.caches import Caches
     from kernprof.timing.counters import timed
     from kernprof.timing.energy import Energy, launch_energy
     from kernprof.timing.extrapolate import Estimate, estimate
     from kernprof.timing.model import Timing, WhatIf, launch_occupancy, simulate
+    from kernprof.timing.native import KeptCaches
 
 __all__ = [
+    "Caches",
     "Energy",
     "Estimate",
+    "KeptCaches",
     "Timing",
     "WhatIf",
     "estimate",
@@ -25,6 +29,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Caches": "kernprof.timing.caches",
+    "KeptCaches": "kernprof.timing.native",
     "Energy": "kernprof.timing.energy",
     "launch_energy": "kernprof.timing.energy",
     "Estimate": "kernprof.timing.extrapolate",

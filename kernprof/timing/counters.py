@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from kernprof.profile import InstanceTable, KernelProfile
+from kernprof.timing.caches import Caches
 from kernprof.timing.extrapolate import Estimate, estimate
 from kernprof.timing.model import Timing
 from kernprof.timing.native import REASONS
@@ -50,6 +51,13 @@ def notes(timing: Timing, whole: Estimate) -> tuple[str, ...]:
     said = [f"predicted for {timing.device.name} at {clock}"]
     if timing.what_if.text:
         said.append(f"what if: a GPU that does not exist, with {timing.what_if.text}")
+    if timing.caches is Caches.WARM:
+        what = "the same launch ran right before"
+        if not timing.finished:
+            what += "; a part of it is simulated, its code warm and its data cold"
+        said.append(f"caches warm: {what}")
+    if timing.caches is Caches.BACK_TO_BACK:
+        said.append("caches back-to-back: as the launches before it left them")
     if not timing.finished:
         said.append(
             f"{whole.simulated_pct:.2g} % of the warp instructions were simulated for time; the "

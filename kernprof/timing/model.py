@@ -25,11 +25,13 @@ from kernprof.errors import ShapeError, UsageError
 from kernprof.sim.execute import Execution
 from kernprof.sim.flow import blocks, stack_bytes
 from kernprof.sim.recording import Trace
+from kernprof.timing.caches import Caches
 from kernprof.timing.machine import Machine, machine
 from kernprof.timing.native import (
     PIPES,
     REASONS,
     Config,
+    KeptCaches,
     Lengths,
     Result,
     Status,
@@ -142,6 +144,8 @@ class Timing:
         (cycle, warp instructions issued until then) through the simulation; shape (2, n).
     what_if
         How ``device`` differs from a GPU that exists.
+    caches
+        How the caches were when the launch began.
     """
 
     execution: Execution
@@ -159,6 +163,7 @@ class Timing:
     unit_busy: Mapping[str, int]
     progress: np.ndarray
     what_if: WhatIf = NOTHING
+    caches: Caches = Caches.COLD
 
     @property
     def reasons(self) -> dict[str, int]:
@@ -200,6 +205,8 @@ def simulate(
     clock_mhz: float | None = None,
     what_if: WhatIf = NOTHING,
     overrides: Mapping[str, float] | None = None,
+    kept: KeptCaches | None = None,
+    caches: Caches = Caches.COLD,
 ) -> Timing:
     """Simulate a launch's warps on every SM, as far as its trace goes.
 
@@ -216,6 +223,12 @@ def simulate(
         Changes to the GPU.
     overrides
         Other values of the core's configuration, by name; for calibration.
+    kept
+        What launches before this one left in the caches; takes up what this one leaves. Without
+        it the caches are empty, or as ``caches`` says.
+    caches
+        ``warm`` simulates the launch twice and returns the second run; ``back-to-back`` takes its
+        arrays as other ones than those of the launches that ``kept`` is of.
 
     Raises
     ------
@@ -235,6 +248,13 @@ def simulate(
     check_device(device)
     if clock_mhz is not None:
         check_number("the SM clock", clock_mhz, CLOCK_MHZ)
+    if caches is Caches.WARM:
+        kept = kept or KeptCaches()
+        # Of a launch that is simulated in part the first run leaves no data: its second run would
+        # find those of that part, which the rest of a real launch may have pushed out.
+        simulate(
+            execution, device, clock_mhz=clock_mhz, what_if=what_if, overrides=overrides, kept=kept
+        )
     threads = prod(execution.block)
     found = launch_occupancy(
         device,
@@ -244,8 +264,16 @@ def simulate(
         execution.dynamic_shared_bytes,
     )
     clock = clock_mhz or device.base_clock_mhz or device.boost_clock_mhz
+    held: dict[str, float] = {}
+    if kept is not None:
+        kept.take_up(f"{device.name} {what_if.text}".strip())
+        held["code_there"] = _code_of(execution) in kept.kernels
+        kept.kernels.add(_code_of(execution))
+    held["constants_there"] = caches is Caches.WARM
+    held["own_data"] = caches is Caches.BACK_TO_BACK
     library = core()
-    told = config({**_values(execution, trace, device, found, clock, what_if), **(overrides or {})})
+    values = _values(execution, trace, device, found, clock, what_if)
+    told = config({**values, **held, **(overrides or {})})
     kernel = execution.kernel
     instructions = encode(kernel, device.arch)
     basic = blocks(kernel)
@@ -275,6 +303,7 @@ def simulate(
         at(stalls),
         at(progress[0]),
         at(progress[1]),
+        ctypes.c_void_p(None if kept is None else kept.handle),
         ctypes.byref(result),
     )
     if status != Status.FINE:
@@ -311,7 +340,12 @@ def simulate(
         ),
         progress=progress[:, : result.samples].copy(),
         what_if=what_if,
+        caches=caches,
     )
+
+
+def _code_of(execution: Execution) -> tuple[str, str]:
+    return execution.kernel.name, execution.kernel.arch
 
 
 def _values(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import weakref
 from collections.abc import Mapping
 from enum import IntEnum
 from functools import cache
@@ -130,7 +131,7 @@ class Config(ctypes.Structure):
             "sm_count schedulers issue_width blocks_per_sm warps_per_block blocks_traced "
             "blocks_total l1_bytes l1_ways l2_bytes l2_ways l1_loads fetch_sectors icache_lines "
             "insn_bytes insn_count block_count local_words lg_queue mio_queue max_cycles "
-            "max_steps caches register_banks "
+            "max_steps caches register_banks code_there constants_there own_data "
             "launch_latency block_latency round_cycles warp_interval shared_latency l1_latency "
             "l2_latency dram_latency atomic_latency store_read_latency barrier_latency "
             "barrier_interval "
@@ -277,7 +278,44 @@ def core() -> ctypes.CDLL:
         )
     library.kernprof_simulate.restype = ctypes.c_int
     library.kernprof_range.restype = ctypes.c_int
+    library.kernprof_keep.restype = ctypes.c_void_p
+    library.kernprof_forget.argtypes = [ctypes.c_void_p]
+    library.kernprof_forget.restype = None
     return library
+
+
+class KeptCaches:
+    """What one launch leaves to the next: the second-level cache, and which code the SMs hold.
+
+    Hand the same object to :func:`kernprof.timing.simulate` for launches that follow each other on
+    one GPU. A launch of which only a part was simulated leaves nothing.
+
+    Raises
+    ------
+    UnavailableError
+        The core was not built.
+    """
+
+    def __init__(self) -> None:
+        library = core()
+        self.handle = library.kernprof_keep()
+        if not self.handle:
+            raise MemoryError("the timing core ran out of memory")
+        self.kernels: set[tuple[str, str]] = set()
+        self._gpu: str | None = None
+        weakref.finalize(self, library.kernprof_forget, self.handle)
+
+    def take_up(self, gpu: str) -> None:
+        """Note which GPU a launch runs on.
+
+        Raises
+        ------
+        UsageError
+            Launches before it ran on another one, whose caches these are.
+        """
+        if self._gpu not in (None, gpu):
+            raise UsageError(f"these caches are those of {self._gpu}, not of {gpu}")
+        self._gpu = gpu
 
 
 def _place() -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kernprof.errors import UsageError
-from kernprof.paper.exhibits import PUBLISHED, Exhibit
+from kernprof.paper.exhibit import PUBLISHED, Exhibit
 from kernprof.view import plots
 from kernprof.view.table import Cell, Table, number
 
@@ -105,4 +105,6 @@ def _text(value: Cell) -> str | None:
         return value
     if isinstance(value, int):
         return f"{value:,}"
+    if value and abs(value) < 0.1:
+        return number(value, 3)
     return number(value, 0 if value == int(value) else 2)

@@ -318,8 +318,16 @@ def _extent(extent: Sequence[int] | None) -> str | None:
 
 def _figure(figure: Figure) -> str | None:
     if figure.value is None:
-        return None
-    return ("~" if figure.approximate else "") + number(figure.value) + _ends(figure.spread)
+        return figure.words
+    shown = ("~" if figure.approximate else "") + number(figure.value, _digits(figure.value))
+    return shown + _ends(figure.spread)
+
+
+def _digits(value: float) -> int:
+    """One digit behind the point, and of small values the first two that are not 0."""
+    if value == 0 or abs(value) >= 1 or abs(value) < 0.001:
+        return 1
+    return 2 if abs(value) >= 0.1 else 3
 
 
 def _optional(value: float | None) -> str | None:

@@ -240,3 +240,18 @@ def test_cudnns_tiles_are_chosen_for_the_gpu(capsys: pytest.CaptureFixture[str])
         assert main([*command, "--gpu", gpu, "--format", "json"]) == 0
         kernels.append(json.loads(capsys.readouterr().out)["profiles"][0]["kernel"])
     assert kernels == ["conv_tiled_128x128", "conv_tiled_128x64"]
+
+
+def test_caches_are_an_option_of_a_prediction(capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["layer", "--type", "depthwise", "--gpu", "a100"]
+
+    def times(*more: str) -> list[float]:
+        assert main([*command, *more, "--format", "json"]) == 0
+        return [p["duration_ns"] for p in json.loads(capsys.readouterr().out)["profiles"]]
+
+    cold, warm, in_a_row = times(), times("--caches", "warm"), times("--caches", "back-to-back")
+    assert all(w < c for w, c in zip(warm, cold, strict=True))
+    # The 512 products find the code of the one before, and no parameters or data.
+    assert warm[-1] < in_a_row[-1] < cold[-1]
+    assert main([*command, "--caches", "warm", "--source", "static"]) == 2
+    assert main(["network", "mobilenet", "--caches", "warm"]) == 2

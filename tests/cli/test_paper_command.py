@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -50,18 +50,54 @@ def test_table_three_never_shows_a_share_it_did_not_compute(
     assert rows["GoogLeNet"]["gemmk1_pct_published"] == 0.05
 
 
-def test_table_five_shows_launches_of_a_report_with_their_source(
+def table5(capsys: pytest.CaptureFixture[str], *more: object) -> dict[str, Any]:
+    assert run("table5", *more, "--format", "json") == 0
+    return dict(json.loads(capsys.readouterr().out)["exhibits"][0])
+
+
+def test_table_five_shows_launches_of_a_report_beside_the_printed_cells(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     file = ROOT / "traces" / "paper-table5-p100.nvprof.csv"
-    assert run("table5", "--with", file, "--format", "md") == 0
-    out = capsys.readouterr().out
-    assert "gemmk1 (published, " in out
-    occupancy = next(line for line in out.splitlines() if "Occupancy (achieved) %" in line)
-    assert occupancy.count("11.80") == 2
+    shown = table5(capsys, "--with", file, "--gpu", "none")
+    rows = {row["attribute"]: row for row in shown["rows"]}
+    assert len(rows) == 11
+    numbers = 0
+    for label, row in rows.items():
+        for position, name in enumerate(("gemv2T", "gemv2N", "gemmk1")):
+            printed, read = row[f"{name}_published"], row[f"profile_{position}"]
+            assert row[name] is row[f"{name}_difference"] is None
+            if isinstance(printed, float):
+                numbers += 1
+                assert read == pytest.approx(printed, rel=2e-3), label
+                assert row[f"profile_{position}_difference"] == pytest.approx(0, abs=0.1)
+            else:
+                assert row[f"profile_{position}_difference"] is None
+    assert numbers == 27
+    assert rows["SM utilization %"]["gemv2N_published"] == "Very poor"
+    assert any("left out by --gpu none" in note for note in shown["notes"])
 
 
-def test_table_five_shows_predicted_kernels_as_such(capsys: pytest.CaptureFixture[str]) -> None:
+def test_table_five_predicts_the_printed_columns_for_the_papers_gpu(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shown = table5(capsys)
+    if not any("P100-PCIE-12GB" in note for note in shown["notes"]):
+        pytest.skip("; ".join(shown["notes"]))
+    assert any("all launches of MobileNet, each alike; caches warm" in n for n in shown["notes"])
+    rows = {row["attribute"]: row for row in shown["rows"]}
+    for row in rows.values():
+        for name in ("gemv2T", "gemv2N", "gemmk1"):
+            if isinstance(row[f"{name}_published"], float):
+                difference = row[name] - row[f"{name}_published"]
+                assert row[f"{name}_difference"] == pytest.approx(difference)
+    # The column of gemv2N is met in every row, in the profile of a network's launches.
+    assert all(abs(row["gemv2N_difference"] or 0) < 10 for row in rows.values())
+    assert rows["Warp execution efficiency %"]["gemv2N"] == pytest.approx(99.3, abs=0.5)
+    assert rows["Branch divergence %"]["gemv2N"] == 0
+
+
+def test_table_five_for_another_gpu_and_its_refusals(capsys: pytest.CaptureFixture[str]) -> None:
     reason = can_predict(find("a100"))
     if reason:
         pytest.skip(reason)
@@ -71,11 +107,13 @@ def test_table_five_shows_predicted_kernels_as_such(capsys: pytest.CaptureFixtur
         pytest.skip(done.err)
     assert code == 0, done.err
     exhibit = json.loads(done.out)["exhibits"][0]
+    assert any("Predicted for NVIDIA A100" in note for note in exhibit["notes"])
     rows = {row["attribute"]: row for row in exhibit["rows"]}
-    occupancy = rows["Occupancy (achieved) %"]
-    # Nine outputs, one a block of 128 threads: four of an SM's 64 warps at most, as the paper saw.
-    assert 0 < occupancy["profile_0"] <= 6.25
-    assert any(note.startswith("gemv2T: predicted for") for note in exhibit["notes"])
+    # Two blocks of 128 threads at most for a product of nine columns: as the paper saw.
+    assert 0 < rows["Occupancy (achieved) %"]["gemv2T"] <= 6.25
+    assert run("table5", "--conditions", "--gpu", "none") == 2
+    assert run("table2", "--conditions") == 2
+    assert run("table5", "--conditions", "--with", "x.csv") == 2
 
 
 def test_a_gpu_that_can_not_be_predicted_says_why(capsys: pytest.CaptureFixture[str]) -> None:

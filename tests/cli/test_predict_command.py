@@ -168,6 +168,10 @@ def test_what_if_and_clock_change_the_time(command: list[str], capsys) -> None:
     assert cycles_and_time("--what-if", "latency=0.25")[0] < plain[0]
     assert cycles_and_time("--what-if", "caches=off")[0] >= plain[0]
     assert cycles_and_time("--clock", "2000")[1] < plain[1]
+    assert cycles_and_time("--caches", "cold") == plain
+    assert cycles_and_time("--caches", "warm")[0] < plain[0]
+    assert main([*command, "--caches", "back-to-back"]) == 2
+    assert "takes several launches" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

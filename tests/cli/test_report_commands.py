@@ -62,8 +62,11 @@ def test_what_can_not_be_placed_is_told(capsys: pytest.CaptureFixture[str]) -> N
 def test_a_drawing_of_nothing_is_refused(
     chart: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    drawing = tmp_path / "x.svg"
-    assert main(["roofline", str(TABLE_V), "--chart", chart, "-o", str(drawing)]) == 2
+    drawing, bare = tmp_path / "x.svg", tmp_path / "bare.csv"
+    # The published table without its stalls.
+    lines = TABLE_V.read_text("utf-8").splitlines(keepends=True)
+    bare.write_text("".join(line for line in lines if '"stall_' not in line), "utf-8")
+    assert main(["roofline", str(bare), "--chart", chart, "-o", str(drawing)]) == 2
     assert "collect" in capsys.readouterr().err
     assert not drawing.exists()
 

@@ -18,6 +18,7 @@ from kernprof.lowering.lower import lower_layer
 from kernprof.lowering.options import LoweringOptions
 from kernprof.networks.single import single_layer
 from kernprof.profile import Source
+from kernprof.timing import Caches
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "library"))
 from emulator_cases import shapes
@@ -109,3 +110,24 @@ def test_launches_that_would_take_hours_are_refused(options: dict[str, int], wha
     assert what in too_large(statics)
     with pytest.raises(UsageError, match=f"{what}, at most .*; take a smaller batch or size"):
         predict_launches(statics, find("p100"))
+
+
+def test_launches_back_to_back_find_their_code_and_each_is_simulated_anew() -> None:
+    shape = {"m": 64, "n": 9, "beta": 0}
+    # A launch with another beta is another launch of the same kernel.
+    wanted = [launch("gemv2N", shape, 8), launch("gemv2N", {**shape, "beta": 1})]
+    statics = static_launches(wanted, A100)
+    cold, _ = predict_launches(statics, A100)
+    many, other = predict_launches(statics, A100, caches=Caches.BACK_TO_BACK)
+    # Of eight in a row the second stands for all.
+    assert cold.timing.reasons["no_instruction"] > 0
+    assert many.timing.reasons["no_instruction"] == 0
+    assert other.timing.reasons["no_instruction"] == 0
+    assert many.cycles.cycles < cold.cycles.cycles
+    (once,) = predict_launches(
+        static_launches([launch("gemv2N", shape)], A100), A100, caches=Caches.BACK_TO_BACK
+    )
+    assert once.cycles.cycles == cold.cycles.cycles
+    warm, _ = predict_launches(statics, A100, caches=Caches.WARM)
+    assert warm.cycles.cycles < many.cycles.cycles
+    assert any("caches warm" in note for note in warm.profile.notes)

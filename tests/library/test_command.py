@@ -14,6 +14,7 @@ def test_the_whole_line() -> None:
     assert line == (
         "kernprof-launch --kernel gemv2N --grid 3,1,1 --block 128,1,1 --arg buf:70:random"
         " --arg buf:7:random --arg buf:10:random --arg i32:10 --arg i32:7 --arg i32:0"
+        " --arg i32:32"
     )
 
 

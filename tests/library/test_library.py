@@ -7,6 +7,7 @@ from emulator_cases import shapes
 
 from kernprof.errors import ShapeError, UnknownNameError
 from kernprof.library import Pointer, entries, entry
+from kernprof.library.families.gemm import gemv2n_lanes
 from kernprof.library.reference import references
 from kernprof.lowering import kernel_specs
 
@@ -62,3 +63,12 @@ def test_groups_must_divide_the_channels() -> None:
 def test_an_unknown_kernel_suggests_near_ones() -> None:
     with pytest.raises(UnknownNameError, match="gemv2"):
         entry("gemv2t_")
+
+
+def test_the_more_outputs_the_fewer_threads_make_one() -> None:
+    lanes = [gemv2n_lanes({"m": m}) for m in (1, 1024, 1025, 2048, 2049, 4096, 4097, 1 << 20)]
+    assert lanes == [32, 32, 16, 16, 8, 8, 4, 4]
+    for m in (1, 49, 1024, 1025, 12544):
+        shape = {"m": m, "n": 9, "beta": 0}
+        grid = entry("gemv2N").geometry(shape).grid.x
+        assert grid * 128 // gemv2n_lanes(shape) >= m > (grid - 1) * 128 // gemv2n_lanes(shape)

@@ -9,7 +9,7 @@ from kernprof.paper.quantities import quantity
 
 def test_every_claim_is_reproduced_or_has_its_reason() -> None:
     found = claims()
-    assert len({claim.key for claim in found}) == len(found) >= 46
+    assert len({claim.key for claim in found}) == len(found) >= 81
     for claim in found:
         assert (claim.outcome is Outcome.REPRODUCED) == (claim.reason is None), claim
 
@@ -19,7 +19,10 @@ def test_every_claim_is_reproduced_or_has_its_reason() -> None:
     [
         # The lost sign, the image's size and the weight files: what the paper's numbers don't give.
         ("energy_params", -0.179),
-        ("memory_per_model_high", 469.09),
+        # 1019 MB over a file of 2.27 MB, shown as 2.3; 801 over 53.5 with GoogLeNet's heads.
+        ("memory_per_model_high", 443.04),
+        ("memory_per_model_low", 14.97),
+        ("table5_gemv2T_stalls", 100.1),
         ("squeezenext_blocks", 21),
         # 224 / 2, less the 7x7 filter's rim, pooled 3/2; then 3x3/2 steps without padding lost.
         ("squeezenext_map_first", 54),

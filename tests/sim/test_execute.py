@@ -427,3 +427,16 @@ def test_faults_name_the_argument_that_is_near() -> None:
     for names, shown in (((), "argument 0"), (("result",), "result")):
         with pytest.raises(LaunchFaultError, match=rf"\({shown} of 40 bytes, offset 40\)"):
             sim.run(loaded, "k", 1, 32, [np.zeros(10, np.float32)], names=names)
+
+
+def test_lanes_that_leave_a_loop_or_an_if_are_a_divergent_branch(program: sim.Program) -> None:
+    x = np.random.default_rng(2).integers(1, 5000, 500).astype(np.int32)
+    done = sim.run(program, "collatz", 2, 256, [500, x, np.zeros(500, np.int32)])
+    divergent = sim.profile(done).value("smsp__sass_branch_targets_threads_divergent.sum")
+    assert divergent == done.divergent.sum() > 0
+    if done.kernel.sm >= 70:
+        return
+    # The way out is a SYNC or BRK under a guard, which splits the warp as a branch would.
+    ways = [i for i in done.kernel.instructions if i.opcode in ("SYNC", "BRK")]
+    assert sum(int(done.divergent[i.index]) for i in ways if i.guard is not None) > 0
+    assert all(done.divergent[i.index] == 0 for i in ways if i.guard is None)

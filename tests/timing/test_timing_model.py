@@ -14,7 +14,16 @@ from kernprof.compile import compile_source
 from kernprof.devices import Device, find
 from kernprof.errors import ShapeError, UnavailableError, UnknownNameError, UsageError
 from kernprof.sim.recording import TraceBudget
-from kernprof.timing import Timing, WhatIf, estimate, launch_occupancy, simulate, timed
+from kernprof.timing import (
+    Caches,
+    KeptCaches,
+    Timing,
+    WhatIf,
+    estimate,
+    launch_occupancy,
+    simulate,
+    timed,
+)
 from kernprof.timing.machine import machine
 from kernprof.timing.native import REASONS, core
 from kernprof.timing.opcodes import encode
@@ -64,6 +73,11 @@ extern "C" __global__ void uneven(const float* x, float* y, int n) {
   __syncthreads();
   y[i % n] = s[127 - threadIdx.x] + sqrtf(v);
   if (v > 3) atomicAdd(y, 1.f);
+}
+extern "C" __global__ void barriers(float* y) {
+#pragma unroll
+  for (int k = 0; k < 64; ++k) __syncthreads();
+  y[threadIdx.x] = 1.f;
 }
 """
 
@@ -304,3 +318,80 @@ def test_every_opcode_that_is_executed_has_a_unit() -> None:
     executed = {*StackTranslator.semantics, *ENDING, "BSSY", "BMOV", "SSY", "PBK", "PCNT", "PRET"}
     known = known_opcodes()
     assert {o for o in executed if o not in known and o.removeprefix("U") not in known} == set()
+
+
+def copy_of(n: int) -> tuple[str, int, int, list[object]]:
+    return "copy", -(-n // 256), 256, [floats(n), np.zeros(n, np.float32), np.int32(n)]
+
+
+def test_a_warm_launch_finds_its_code_constants_and_data(program: sim.Program) -> None:
+    cold = run(program, *copy_of(20_000))
+    warm = run(program, *copy_of(20_000), caches=Caches.WARM)
+    assert cold.counters["dram_read_sectors"] == 20_000 // 8
+    assert warm.counters["dram_read_sectors"] == 0
+    assert cold.reasons["no_instruction"] > 0 < cold.reasons["imc_miss"]
+    assert warm.reasons["no_instruction"] == warm.reasons["imc_miss"] == 0
+    assert warm.simulated_cycles < cold.simulated_cycles
+    notes = timed(sim.profile(warm.execution), warm).notes
+    assert any(note.startswith("caches warm: the same launch ran right before") for note in notes)
+
+
+def test_what_is_larger_than_the_cache_is_not_warm(program: sim.Program) -> None:
+    small = replace(A100, l2_bytes=1 << 20)
+    n = 1 << 19
+    cold = run(program, *copy_of(n), device=small)
+    warm = run(program, *copy_of(n), device=small, caches=Caches.WARM)
+    assert warm.counters["dram_read_sectors"] > 0.9 * cold.counters["dram_read_sectors"]
+
+
+def test_of_a_launch_simulated_in_part_only_the_code_is_warm(program: sim.Program) -> None:
+    cold = run(program, *copy_of(1 << 21), budget=10_000)
+    warm = run(program, *copy_of(1 << 21), budget=10_000, caches=Caches.WARM)
+    assert not warm.finished
+    assert warm.counters["dram_read_sectors"] == pytest.approx(
+        cold.counters["dram_read_sectors"], rel=0.1
+    )
+    assert warm.reasons["no_instruction"] == 0
+    notes = timed(sim.profile(warm.execution), warm).notes
+    assert any("its code warm and its data cold" in note for note in notes)
+
+
+def test_back_to_back_finds_the_code_and_takes_its_arrays_as_its_own(program: sim.Program) -> None:
+    kept = KeptCaches()
+    first, second = (
+        run(program, *copy_of(20_000), kept=kept, caches=Caches.BACK_TO_BACK) for _ in range(2)
+    )
+    cold = run(program, *copy_of(20_000))
+    assert first.simulated_cycles == cold.simulated_cycles
+    assert second.reasons["no_instruction"] == 0 < first.reasons["no_instruction"]
+    assert second.counters["dram_read_sectors"] == first.counters["dram_read_sectors"]
+    # Without arrays of its own it finds those of the launch before.
+    third = run(program, *copy_of(20_000), kept=KeptCaches(), caches=Caches.COLD)
+    assert third.simulated_cycles == cold.simulated_cycles
+
+
+def test_a_full_cache_writes_back_what_launches_before_left_in_it(program: sim.Program) -> None:
+    small = replace(A100, l2_bytes=1 << 20)
+    kept = KeptCaches()
+    written = [
+        run(
+            program, *copy_of(1 << 16), device=small, kept=kept, caches=Caches.BACK_TO_BACK
+        ).counters["dram_write_sectors"]
+        for _ in range(6)
+    ]
+    assert written[0] < written[-1]
+
+
+def test_caches_are_those_of_one_gpu(program: sim.Program) -> None:
+    kept = KeptCaches()
+    run(program, *copy_of(1000), kept=kept)
+    with pytest.raises(UsageError, match="these caches are those of"):
+        run(program, *copy_of(1000), kept=kept, device=replace(A100, name="another"))
+
+
+def test_the_way_through_a_barrier_is_charged_to_barrier(program: sim.Program) -> None:
+    done = run(program, "barriers", 1, 32, [np.zeros(32, np.float32)])
+    latency = machine("sm_80").barrier_latency
+    assert done.reasons["barrier"] >= 64 * latency
+    # What is left are the stall counts of a few instructions.
+    assert done.reasons["wait"] < 64 * latency / 2

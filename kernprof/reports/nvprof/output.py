@@ -33,7 +33,8 @@ _OURS = (
     "Metric result:",
     "Event result:",
 )
-# Our own log lines, in tables of printed figures: "==kernprof== source: published".
+# Our own log lines, in tables of printed figures: "==kernprof== source: published". What is printed
+# in words alone stands in "==kernprof== words: KERNEL: FIGURE: WORD" and becomes FIGURE_words.
 _PROVENANCE = "kernprof=="
 _RESULT = "Profiling result"
 _COUNTERS = ("Metric result", "Event result")
@@ -206,10 +207,16 @@ def _heading(found: _Findings, heading: Heading, section: str) -> str:
 def _published(profile: KernelProfile, provenance: dict[str, list[str]]) -> KernelProfile:
     """Label figures that somebody printed: no profiler was read, so none is named."""
     cited = tuple(f"published in {origin}" for origin in provenance.get("origin", ()))
+    words = {}
+    for line in provenance.get("words", ()):
+        kernel, figure, word = (part.strip() for part in f"{line}::".split(":")[:3])
+        if kernel == profile.kernel and figure and word:
+            words[f"{figure}_words"] = word
     return replace(
         profile,
         source=Source.PUBLISHED,
         collector=None,
+        metrics={**profile.metrics, **words},
         notes=(*profile.notes, *cited, *provenance.get("note", ())),
     )
 

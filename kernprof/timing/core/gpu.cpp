@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <utility>
 
 #include "check.h"
 #include "sm.h"
@@ -15,12 +16,16 @@ constexpr Cycle kSampleEvery = 256;
 
 class Gpu {
  public:
-  Gpu(const Config& config, const Launch& launch, Result& result, std::int64_t* stalls)
-      : config_(config), result_(result), memory_(config, result) {
+  Gpu(const Config& config, const Launch& launch, Result& result, std::int64_t* stalls, Cache l2,
+      std::uint32_t base)
+      : config_(config), result_(result), memory_(config, result, std::move(l2), base) {
     for (std::int64_t number = 0; number < config.sm_count; ++number)
       sms_.push_back(std::make_unique<Sm>(static_cast<int>(number), config, launch, memory_,
                                           result, stalls));
   }
+
+  Cache leave_cache() { return memory_.leave_cache(); }
+  std::uint32_t next_base() const { return memory_.next_base(); }
 
   void run(std::int64_t* sample_cycles, std::int64_t* sample_issued, std::int64_t room) {
     fill();
@@ -116,21 +121,50 @@ class Gpu {
 };
 
 }  // namespace
+
+// The second-level cache between the launches of a sequence.
+struct Kept {
+  Cache l2;
+  bool filled = false;
+  std::uint32_t next_base = 0;  // behind the lines of the launches so far
+};
+
 }  // namespace kernprof
+
+extern "C" kernprof::Kept* kernprof_keep() {
+  try {
+    return new kernprof::Kept;
+  } catch (...) {
+    return nullptr;
+  }
+}
+
+extern "C" void kernprof_forget(kernprof::Kept* kept) { delete kept; }
 
 extern "C" int kernprof_simulate(const kernprof::Config* config, const kernprof::Lengths* lengths,
                                  const kernprof::Insn* insns, const std::int32_t* block_first,
                                  const std::int32_t* block_size, const std::uint32_t* words,
                                  const std::int64_t* starts, const std::uint8_t* complete,
                                  std::int64_t* stalls, std::int64_t* sample_cycles,
-                                 std::int64_t* sample_issued, kernprof::Result* result) {
+                                 std::int64_t* sample_issued, kernprof::Kept* kept,
+                                 kernprof::Result* result) {
   *result = kernprof::Result{};
   try {
     const kernprof::Launch launch{insns, block_first, block_size, words, starts, complete};
     const kernprof::Status found = kernprof::check(*config, launch, *lengths, &result->problem);
     if (found != kernprof::kFine) return found;
-    kernprof::Gpu gpu(*config, launch, *result, stalls);
+    kernprof::Cache l2(config->caches ? config->l2_bytes : 0, config->l2_ways);
+    if (kept && kept->filled) l2 = std::move(kept->l2);
+    if (kept) kept->filled = false;
+    const std::uint32_t base = kept && config->own_data ? kept->next_base : 0;
+    kernprof::Gpu gpu(*config, launch, *result, stalls, std::move(l2), base);
     gpu.run(sample_cycles, sample_issued, lengths->samples);
+    // Of a launch that was simulated in part nobody knows what it leaves.
+    if (kept && result->finished) {
+      kept->l2 = gpu.leave_cache();
+      kept->filled = true;
+      kept->next_base = gpu.next_base();
+    }
     return kernprof::kFine;
   } catch (const kernprof::TooManySteps&) {
     return kernprof::kTooManySteps;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <utility>
 
 #include "resources.h"
 
@@ -9,10 +10,12 @@ namespace kernprof {
 
 class SharedMemorySystem {
  public:
-  SharedMemorySystem(const Config& config, Result& result)
+  SharedMemorySystem(const Config& config, Result& result, Cache cache, std::uint32_t base)
       : config_(config),
         result_(result),
-        cache_(config.caches ? config.l2_bytes : 0, config.l2_ways),
+        cache_(std::move(cache)),
+        base_(base),
+        highest_(base),
         rate_(config.l2_sectors, result.steps),
         dram_(config.dram_sectors, result.steps) {}
 
@@ -21,6 +24,7 @@ class SharedMemorySystem {
     const int count = __builtin_popcount(sectors);
     result_.l2_sectors += count;
     result_.l2_read_sectors += count;
+    line = place(line);
     const Cycle delay = rate_.take(start, count) - start;
     int dirty = 0;
     Cache::Line* entry = cache_.claim(line, &dirty);
@@ -50,6 +54,15 @@ class SharedMemorySystem {
     return latest;
   }
 
+  // The cache as a launch after this one finds it; of use once, at the end.
+  Cache leave_cache() {
+    cache_.rest();
+    return std::move(cache_);
+  }
+
+  // The first line behind those that the launch used.
+  std::uint32_t next_base() const { return highest_ + 1 < kLastBase ? highest_ + 1 : 0; }
+
   std::int64_t written_through() const { return static_cast<std::int64_t>(through_); }
 
   // Sectors of one line are written; returns when the cache has taken them.
@@ -58,6 +71,7 @@ class SharedMemorySystem {
     result_.l2_sectors += count;
     result_.l2_write_sectors += count;
     result_.l2_hits += count;  // a write always finds its place
+    line = place(line);
     Cycle done = rate_.take(start, count);
     int dirty = 0;
     Cache::Line* entry = cache_.claim(line, &dirty);
@@ -92,11 +106,20 @@ class SharedMemorySystem {
     free = first + static_cast<Cycle>(busiest * config_.atomic_interval);
     result_.atomic_work = std::max(result_.atomic_work, static_cast<std::int64_t>(work));
     int dirty = 0;
-    if (Cache::Line* entry = cache_.claim(line, &dirty)) entry->dirty |= sectors;
+    if (Cache::Line* entry = cache_.claim(place(line), &dirty)) entry->dirty |= sectors;
     return there + (free - arrival);
   }
 
  private:
+  static constexpr std::uint32_t kLastBase = 1u << 30;  // lines of a launch are below 2^28
+
+  // Where a line of global memory lies behind those of the launches before; local memory is the SM's.
+  std::uint32_t place(std::uint32_t line) {
+    if (line >> 31) return line;
+    highest_ = std::max(highest_, line + base_);
+    return line + base_;
+  }
+
   // Dirty sectors that make room for others. Where only the beginning of a launch is simulated the
   // cache would not fill: there each write brings its share of the write-backs of the whole.
   Cycle write_back(int dirty, Cycle when) {
@@ -108,6 +131,7 @@ class SharedMemorySystem {
   const Config& config_;
   Result& result_;
   Cache cache_;
+  std::uint32_t base_, highest_;
   Rate rate_, dram_;
   double through_ = 0;
   std::array<Cycle, 4096> address_free_{};

@@ -81,6 +81,9 @@ struct Config {
   std::int64_t l1_bytes, l1_ways, l2_bytes, l2_ways, l1_loads, fetch_sectors;
   std::int64_t icache_lines, insn_bytes, insn_count, block_count, local_words;
   std::int64_t lg_queue, mio_queue, max_cycles, max_steps, caches, register_banks;
+  // The kernel's code, its constants: in the SMs' caches from a launch before.
+  std::int64_t code_there, constants_there;
+  std::int64_t own_data;  // its arrays lie elsewhere than those of the launches before
   // Cycles.
   std::int64_t launch_latency, block_latency, round_cycles, warp_interval;
   std::int64_t shared_latency, l1_latency, l2_latency, dram_latency, atomic_latency;

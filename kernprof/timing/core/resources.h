@@ -112,6 +112,12 @@ class Cache {
     return nullptr;
   }
 
+  // What was being fetched has come: the cache as the next launch finds it.
+  void rest() {
+    for (Line& line : lines_)
+      for (Cycle& ready : line.ready) ready = 0;
+  }
+
   // The line for a tag; when it is a new one, `evicted_dirty` tells the sectors to write back.
   Line* claim(std::uint32_t tag, int* evicted_dirty) {
     *evicted_dirty = 0;

@@ -35,9 +35,9 @@ Sm::Sm(int number, const Config& config, const Launch& launch, SharedMemorySyste
     scheduler.mio = Places(config.mio_queue);
   }
   code_lines_ = static_cast<int>((config.insn_count * config.insn_bytes + 127) / 128) + 1;
-  code_ready_.assign(static_cast<std::size_t>(code_lines_), kNever);
+  code_ready_.assign(static_cast<std::size_t>(code_lines_), config.code_there ? 0 : kNever);
   near_.assign(static_cast<std::size_t>(code_lines_) * config.schedulers, 0);
-  constant_ready_.assign(1 << 10, kNever);
+  constant_ready_.assign(1 << 10, config.constants_there ? 0 : kNever);
 }
 
 void Sm::charge(std::int32_t pc, Reason reason, Cycle cycles) {
@@ -572,8 +572,10 @@ void Sm::release_barrier(int number, Cycle now) {
       Warp& warp = scheduler.warps[index];
       if (!warp.live || warp.block != number || warp.state != kAtBarrier) continue;
       const Cycle open = std::max({now + 1, warp.since, block.barrier_seen});
-      charge(warp.pc, kBarrierStall, open - warp.since);
-      plan(warp, open, open + config_.barrier_latency, false);
+      // Hardware counts the way through the unit as barrier too: docs/timing.md has the evidence.
+      const Cycle through = open + config_.barrier_latency;
+      charge(warp.pc, kBarrierStall, through - warp.since);
+      plan(warp, through, through, false);
       warp.waits.board = kLongScoreboard;
       for (int board = 0; board < kBoards; ++board)
         if (launch_.insns[warp.pc].wait_mask >> board & 1 &&
