@@ -16,7 +16,7 @@ from typing import Any
 from kernprof.sim.irkit import F16, F32, F64, I8, I16, I32, I64, Value, mangled, vector
 from kernprof.sim.operands import Immediate, Operand, Register
 from kernprof.sim.ops_half import HALF, narrow_double, narrow_single, widen
-from kernprof.sim.ops_integer import Semantics, combine
+from kernprof.sim.ops_integer import Semantics, combine, write_comparison
 from kernprof.sim.refusal import Refused
 from kernprof.sim.rounding import directed
 from kernprof.sim.site import Site
@@ -153,10 +153,8 @@ def _set_predicate(site: Site, *, double: bool) -> None:
         a, b = flush(a), flush(b)
     if how in ("F", "T"):
         raise Refused(f"comparison .{how} is not known")
-    result = relation(how, a, b)
-    other = site.condition(site.next_predicate())
-    site.write_condition(first, combine(join, result, other))
-    site.write_condition(second, combine(join, ~result, other))
+    result = relation(how, a, b).mask_bits()
+    write_comparison(site, (first, second), join, result, site.truth(site.next_predicate()))
 
 
 def set_predicate(site: Site) -> None:

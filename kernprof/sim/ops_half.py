@@ -288,9 +288,9 @@ def set_predicate(site: Site) -> None:
     how, join, kind = _compare(site)
     outs = (site.next_predicate(), site.next_predicate())
     results = _relations(site, how, kind)
-    other = site.condition(site.next_predicate())
+    other = site.truth(site.next_predicate())
     for out, result in zip(outs, results, strict=True):
-        site.write_condition(out, combine(join, result, other))
+        site.write_condition(out, combine(join, result.mask_bits(), other))
 
 
 def set_register(site: Site) -> None:

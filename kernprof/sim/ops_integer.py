@@ -20,7 +20,9 @@ COMPARISONS = {"LT": "<", "LE": "<=", "GT": ">", "GE": ">=", "EQ": "==", "NE": "
 
 def combine(how: str, left: Value, right: Value) -> Value:
     """Join two truth values by AND, OR or XOR."""
-    return {"AND": left & right, "OR": left | right, "XOR": left ^ right}[how]
+    if how == "AND":
+        return left & right
+    return left | right if how == "OR" else left ^ right
 
 
 def move(site: Site) -> None:
@@ -120,12 +122,20 @@ def compare(site: Site) -> None:
     extended = mods.take("EX")
     first, second = site.next_predicate(), site.next_predicate()
     a, b = site.int32(site.next()), site.int32(site.next())
-    other = site.condition(site.next_predicate())
-    result = a.compare(COMPARISONS[how], b, signed=signed)
+    other = site.truth(site.next_predicate())
+    result = a.compare(COMPARISONS[how], b, signed=signed).mask_bits()
     if extended:
-        result = a.eq(b).where(site.condition(site.next_predicate()), result)
-    site.write_condition(first, combine(join, result, other))
-    site.write_condition(second, combine(join, ~result, other))
+        same = a.eq(b).mask_bits()
+        result = same & site.truth(site.next_predicate()) | ~same & result
+    write_comparison(site, (first, second), join, result, other)
+
+
+def write_comparison(
+    site: Site, targets: tuple[Predicate, Predicate], join: str, result: Value, other: Value
+) -> None:
+    """Write a comparison, and its opposite, joined with a predicate; all are one bit a lane."""
+    for target, value in zip(targets, (result, ~result), strict=True):
+        site.write_condition(target, combine(join, value, other))
 
 
 def minimum_maximum(site: Site) -> None:
@@ -251,8 +261,8 @@ def logic3(site: Site) -> None:
     into = site.optional_predicate()
     site.write(target, result)
     if out is not None and into is not None:
-        other = site.condition(into)
-        true = result.ne(0)
+        other = site.truth(into)
+        true = result.ne(0).mask_bits()
         site.write_condition(out, true & other if join_and else true | other)
 
 
@@ -260,7 +270,7 @@ def predicate_logic3(site: Site) -> None:
     """PLOP3.LUT: two functions of three predicates."""
     site.modifiers.take("LUT")
     first, second = site.next_predicate(), site.next_predicate()
-    a, b, c = (site.condition(site.next_predicate()) for _ in range(3))
+    a, b, c = (site.truth(site.next_predicate()) for _ in range(3))
     results = [lookup(a, b, c, site.next_number()) for _ in range(2)]
     site.write_condition(first, results[0])
     site.write_condition(second, results[1])

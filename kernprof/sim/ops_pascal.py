@@ -36,6 +36,7 @@ from kernprof.sim.ops_integer import (
     is_negated,
     lookup,
     move,
+    write_comparison,
 )
 from kernprof.sim.refusal import Refused
 from kernprof.sim.site import Site
@@ -473,11 +474,11 @@ def compare_integers(site: Site) -> None:
     join = mods.one_of(("AND", "OR", "XOR"))
     first, second = site.next_predicate(), site.next_predicate()
     a, b = site.int32(site.next()), site.int32(site.next())
-    other = site.condition(site.next_predicate())
-    same = a.eq(b)
-    low_less = ~_flag(site, "carry").mask_lanes()
-    low_same = _flag(site, "zero").mask_lanes()
-    less = a.compare("<", b, signed=signed) | same & low_less
+    other = site.truth(site.next_predicate())
+    same = a.eq(b).mask_bits()
+    low_less = ~_flag(site, "carry")
+    low_same = _flag(site, "zero")
+    less = a.compare("<", b, signed=signed).mask_bits() | same & low_less
     equal = same & low_same
     result = {
         "LT": less,
@@ -487,18 +488,15 @@ def compare_integers(site: Site) -> None:
         "LE": less | equal,
         "GT": ~(less | equal),
     }[how]
-    site.write_condition(first, combine(join, result, other))
-    site.write_condition(second, combine(join, ~result, other))
+    write_comparison(site, (first, second), join, result, other)
 
 
 def set_predicates(site: Site) -> None:
     """PSETP: (a . b) . c for two operations on predicates, and the same with the first inverted."""
     first_how, second_how = _two_joins(site)
     first, second = site.next_predicate(), site.next_predicate()
-    a, b, c = (site.condition(site.next_predicate()) for _ in range(3))
-    inner = combine(first_how, a, b)
-    site.write_condition(first, combine(second_how, inner, c))
-    site.write_condition(second, combine(second_how, ~inner, c))
+    a, b, c = (site.truth(site.next_predicate()) for _ in range(3))
+    write_comparison(site, (first, second), second_how, combine(first_how, a, b), c)
 
 
 def predicates_to_word(site: Site) -> None:

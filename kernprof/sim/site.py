@@ -343,6 +343,14 @@ class Site:
         bit = self.kit.load(I32, self.warp, at).ne(0)
         return ~bit if predicate.negate else bit
 
+    def truth(self, predicate: Predicate) -> Value:
+        """Read a predicate as an integer that has one bit a lane.
+
+        To join truth values as such integers is shorter than as lanes: the host has no short way
+        from bits to lanes of one bit.
+        """
+        return self.mask(predicate) if self.lanes == WARP_SIZE else self.condition(predicate)
+
     # Writing -----------------------------------------------------------------------------------
 
     def write(self, register: Register, value: Value, word: int = 0) -> None:
@@ -376,7 +384,7 @@ class Site:
         self.write64(register, value.fcmp("uno", value).where(nan, value).as_float(I64))
 
     def write_condition(self, predicate: Predicate | None, value: Value) -> None:
-        """Write one truth value per lane."""
+        """Write one truth value per lane; ``value`` has lanes, or one bit a lane."""
         if predicate is None or predicate.index == PT:
             return
         if predicate.uniform:
