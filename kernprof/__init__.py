@@ -64,8 +64,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Exported here because another project's script of the same name calls ``kernprof.main``.
     """
-    from kernprof.cli.app import main as run
+    from kernprof.collector import at_end_none, rarely
 
+    at_end_none()
+    with rarely():
+        from kernprof.cli.app import main as run
     return run(argv)
 
 

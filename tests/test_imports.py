@@ -15,7 +15,7 @@ PACKAGE = Path(kernprof.__file__).parent
 
 # Rooms from the bottom up; a room may import from rooms below it and from its own row.
 ROWS = [
-    {"errors", "_version", "_lazy", "_frames", "text", "writing"},
+    {"errors", "_version", "_lazy", "_frames", "collector", "text", "writing"},
     {"isolation", "metrics", "profile", "devices"},
     {"networks"},
     {"lowering"},

@@ -31,6 +31,7 @@ from kernprof.cli import (
 )
 from kernprof.cli.output import emit, say
 from kernprof.cli.stopping import INTERRUPTED, stopped_by_signals
+from kernprof.collector import rarely
 from kernprof.errors import KernprofError
 from kernprof.writing import flush_standard_output, forget, standard_output_error
 
@@ -101,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = "--debug" in arguments
     # Accepted anywhere: whoever repeats a failed command appends it.
     arguments = [a for a in arguments if a != "--debug"]
-    with stopped_by_signals() as stop:
+    with rarely(), stopped_by_signals() as stop:
         code = _finish(_run(arguments, debug))
     return stop.exit_code(code)
 
