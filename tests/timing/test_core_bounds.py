@@ -134,3 +134,13 @@ def test_a_budget_of_steps_ends_a_launch(done: Execution) -> None:
 def test_numbers_that_contradict_each_other(done: Execution) -> None:
     with pytest.raises(UsageError, match=r"refuses blocks_per_sm = 64; .* goes with the other"):
         simulate(done, A100, overrides={"blocks_per_sm": 64, "schedulers": 1})
+
+
+def test_a_small_launch_touches_little_of_the_tables(done: Execution) -> None:
+    """Those of this GPU's caches and rates are 200 MB; their pages come as they are touched."""
+    resource = pytest.importorskip("resource")
+    simulate(done, A100)
+    faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    simulate(done, A100)
+    touched = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults
+    assert touched * resource.getpagesize() < 40e6

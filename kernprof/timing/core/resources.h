@@ -3,11 +3,44 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdlib>
+#include <new>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "model.h"
 
 namespace kernprof {
+
+// Memory that is zero without being written: of the tables here, hundreds of megabytes for a large
+// GPU, a launch touches a small part, and the system brings no page before it is touched. For types
+// whose fresh value is all zeros and that need no destructor.
+template <class T>
+struct ZeroPages {
+  using value_type = T;
+  static_assert(std::is_trivially_destructible_v<T> && std::is_trivially_copyable_v<T>);
+
+  ZeroPages() = default;
+  template <class U>
+  ZeroPages(const ZeroPages<U>&) {}  // NOLINT: allocators convert
+
+  T* allocate(std::size_t count) {
+    void* place = std::calloc(count, sizeof(T));
+    if (!place) throw std::bad_alloc();
+    return static_cast<T*>(place);
+  }
+  void deallocate(T* place, std::size_t) { std::free(place); }
+  // Only the memory that calloc has just given is made into fresh values: vectors here never grow.
+  template <class U>
+  void construct(U*) {}
+  template <class U, class... Arguments>
+  void construct(U* place, Arguments&&... arguments) {
+    ::new (static_cast<void*>(place)) U(std::forward<Arguments>(arguments)...);
+  }
+  bool operator==(const ZeroPages&) const { return true; }
+  bool operator!=(const ZeroPages&) const { return false; }
+};
 
 // A server of limited rate whose requests may come a little out of order: time is cut into bins
 // that each hold so much work, and a request takes what is free from its arrival on.
@@ -36,9 +69,11 @@ class Rate {
   }
 
  private:
+  // All zeros is bin 0 when it is empty; in any other place, one that is older than what is asked
+  // for there.
   struct Bin {
-    std::int64_t number = -1;
-    std::int64_t next = -1;  // where to look on, once it is full
+    std::int64_t number = 0;
+    std::int64_t next = 0;  // where to look on, once it is full
     double used = 0;
   };
   static constexpr int kBin = 8;
@@ -75,7 +110,7 @@ class Rate {
   }
 
   double capacity_;
-  std::vector<Bin> bins_;
+  std::vector<Bin, ZeroPages<Bin>> bins_;
   std::int64_t& steps_;
 };
 
@@ -146,7 +181,7 @@ class Cache {
     return lines_.data() + index * ways_;
   }
   std::uint32_t ways_ = 0, sets_ = 0, clock_ = 0;
-  std::vector<Line> lines_;
+  std::vector<Line, ZeroPages<Line>> lines_;
 };
 
 // Places of a queue: a request needs one that has been left.
