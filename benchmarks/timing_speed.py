@@ -2,6 +2,10 @@
 
 Published simulators of this kind run 0.006 to 0.012 million warp instructions a second (Huerta et
 al., arXiv 2503.20481, on Accel-Sim); the bar is one million.
+
+A whole command is a layer with an empty cache and with a full one. Its bars are for processor time
+of the program and the programs that it starts, which the load of others hardly changes; the wall
+time beside them is shorter by what runs at the same time.
 """
 
 from __future__ import annotations
@@ -11,9 +15,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 BAR_WARP_INSTRUCTIONS_PER_S = 1e6
-BAR_COLD_S, BAR_WARM_S = 5.0, 2.0
+BAR_COLD_S, BAR_WARM_S = 2.5, 0.6
+REPEATS = 3
 _CASES = (
     ("pointwise_tiled", {"batch": 4, "in_channels": 128, "out_channels": 256, "pixels": 3136}),
     ("pointwise_register", {"batch": 4, "in_channels": 128, "out_channels": 256, "pixels": 3136}),
@@ -62,22 +68,40 @@ def main() -> bool:
         speed = timing.issued / (time.perf_counter() - started)
         good &= speed >= BAR_WARP_INSTRUCTIONS_PER_S
         print(f"{name:<22}{timing.issued / 1e6:>13.1f}{speed / 1e6:>8.1f}")
-    with tempfile.TemporaryDirectory() as cache:
-        for label, bar in (("cold", BAR_COLD_S), ("warm", BAR_WARM_S)):
-            spent = _layer(cache)
-            good &= spent <= bar
-            print(
-                f"kernprof layer --type depthwise --gpu a100, {label}: {spent:.2f} s; bar {bar} s"
-            )
+    return _commands() and good
+
+
+def _commands() -> bool:
+    """Time a layer with an empty cache and with a full one; returns whether the bars are met."""
+    cold, warm = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        # Bytecode is there where a package is installed; the first run writes it.
+        bytecode = str(Path(folder) / "bytecode")
+        for number in range(REPEATS + 1):
+            cache = str(Path(folder) / str(number))
+            cold.append(_layer(cache, bytecode))
+            warm.append(_layer(cache, bytecode))
+    good = True
+    for label, runs, bar in (("cold", cold[1:], BAR_COLD_S), ("warm", warm[1:], BAR_WARM_S)):
+        processor, wall = (min(times) for times in zip(*runs, strict=True))
+        good &= processor <= bar
+        print(
+            f"kernprof layer --type depthwise --gpu a100, {label}: {processor:.2f} s of processor "
+            f"time, bar {bar} s; {wall:.2f} s"
+        )
     return good
 
 
-def _layer(cache: str) -> float:
+def _layer(cache: str, bytecode: str) -> tuple[float, float]:
+    """Return the processor time of the command with all that it starts, and its wall time, in s."""
     command = [sys.executable, "-m", "kernprof", "layer", "--type", "depthwise", "--gpu", "a100"]
-    environment = {**os.environ, "XDG_CACHE_HOME": cache, "KERNPROF_CACHE_DIR": cache}
-    started = time.perf_counter()
+    environment = {**os.environ, "KERNPROF_CACHE_DIR": cache, "PYTHONPYCACHEPREFIX": bytecode}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    started, before = time.perf_counter(), os.times()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
-    return time.perf_counter() - started
+    after, wall = os.times(), time.perf_counter() - started
+    spent = after.children_user - before.children_user
+    return spent + after.children_system - before.children_system, wall
 
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ from typing import Any, Protocol
 from kernprof.collector import resting
 from kernprof.compile import open_cache
 from kernprof.errors import CubinError
+from kernprof.sim.flow import Translation, blocks
 from kernprof.sim.program import Kernel, Program
-from kernprof.sim.translate import Translation
 
 _OPTIMISATION = 2
 _HEAD_BYTES = 4
@@ -150,8 +150,6 @@ def _compile(
     program: Program, kernel: Kernel, store: Store, *, checked: bool, optimisation: int
 ) -> CompiledKernel:
     from llvmlite import binding as llvm
-
-    from kernprof.sim.flow import blocks
 
     key = object_key(program, kernel.name, checked=checked)
     entry = store.get(key)

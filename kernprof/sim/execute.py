@@ -21,6 +21,7 @@ from kernprof.sim.engine import CompiledKernel, Store, compile_kernel
 from kernprof.sim.faults import StateDamagedError, fault_error
 from kernprof.sim.flow import stack_bytes
 from kernprof.sim.guarded import Arena
+from kernprof.sim.launch_constants import bank_bytes, launch_constants
 from kernprof.sim.layout import (
     CANARY_BYTES,
     LOCAL_WINDOW,
@@ -38,7 +39,6 @@ from kernprof.sim.notes import notes
 from kernprof.sim.program import Kernel, Program
 from kernprof.sim.recording import Trace, TraceBudget, record
 from kernprof.sim.shadow import Shadow
-from kernprof.sim.site import bank_bytes, launch_constants
 from kernprof.sim.watch import watched
 
 _FIRST_ADDRESS = 0x7F00_0000_0000

@@ -6,6 +6,7 @@ counter per block gives exact counts for each of its instructions.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kernprof.errors import CubinError
@@ -97,6 +98,22 @@ def _is_recursive(kernel: Kernel) -> bool:
         for found in reached.values():
             found |= {k for name in list(found) for k in callees.get(name, ())}
     return any(name in found for name, found in reached.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """What translating a kernel gave.
+
+    Parameters
+    ----------
+    blocks
+        Basic blocks; counters are kept per block number.
+    refused
+        Reason by index of each instruction that can't be executed. Reaching one stops the launch.
+    """
+
+    blocks: tuple[Block, ...]
+    refused: Mapping[int, str]
 
 
 def blocks(kernel: Kernel) -> tuple[Block, ...]:

@@ -13,6 +13,12 @@ from kernprof.sim.limits import REGISTERS as LAST_REGISTERS
 from kernprof.sim.refusal import Refused
 
 WARP_SIZE = 32
+PIECES_SHIFT = 20
+"""Where a word of a trace has the number of its pieces, above that of its instruction."""
+MAX_INSTRUCTIONS = 1 << PIECES_SHIFT
+"""Instructions of a kernel that can be traced."""
+RESERVE_WORDS = 80
+"""Free words below which a stretch of a trace is full: an access and the next block always fit."""
 MAX_WARPS = 32  # 1024 threads a block on every architecture
 STACK_DEPTH = 64
 SPARE_REGISTERS = 3  # 128-bit accesses may end behind a kernel's last register

@@ -11,6 +11,7 @@ from kernprof.sim.access import access
 from kernprof.sim.async_copy import copy_to_shared
 from kernprof.sim.atomics import COMPARING, OPERATIONS, WIDE, atomic
 from kernprof.sim.irkit import I32, I64, PTR, Value, vector
+from kernprof.sim.launch_constants import check_launch_constant
 from kernprof.sim.layout import (
     LOCAL_WINDOW,
     SHARED_WINDOW,
@@ -32,7 +33,7 @@ from kernprof.sim.memory import (
 from kernprof.sim.operands import Address, Constant, Predicate, Register
 from kernprof.sim.ops_integer import Semantics
 from kernprof.sim.refusal import Refused
-from kernprof.sim.site import Site, check_launch_constant
+from kernprof.sim.site import Site
 
 _SIZES = {"U8": 1, "S8": 1, "U16": 2, "S16": 2, "32": 4, "64": 8, "128": 16}
 _ATOMIC_KINDS = ("F32", "S32", "U32", "32", "64", "S64", "U64", "F64", "F16x2", "BF16x2")

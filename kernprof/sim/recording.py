@@ -10,7 +10,7 @@ import numpy as np
 
 from kernprof.sim.engine import CompiledKernel
 from kernprof.sim.guarded import Arena
-from kernprof.sim.tracing import MAX_INSTRUCTIONS, RESERVE_WORDS
+from kernprof.sim.layout import MAX_INSTRUCTIONS, RESERVE_WORDS
 
 _WARP_WORDS = 1 << 20
 _MIN_WARP_WORDS = 512

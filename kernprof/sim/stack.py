@@ -19,7 +19,7 @@ from llvmlite import ir
 
 from kernprof.errors import CubinError
 from kernprof.sim.block_barrier import barrier_result, block_barrier
-from kernprof.sim.flow import call_target
+from kernprof.sim.flow import Translation, call_target
 from kernprof.sim.irkit import I32, I64, Value
 from kernprof.sim.layout import STACK_DEPTH, WARP_SIZE, StepResult, Warp, offset_of
 from kernprof.sim.memory import LANES32, Helpers
@@ -29,7 +29,7 @@ from kernprof.sim.ops_pascal import PASCAL, condition_code
 from kernprof.sim.program import Instruction, Kernel, target_of
 from kernprof.sim.refusal import Refused
 from kernprof.sim.site import Site
-from kernprof.sim.translate import SEMANTICS, Translation, Translator
+from kernprof.sim.translate import SEMANTICS, Translator
 
 
 class Token(IntEnum):

@@ -22,14 +22,11 @@ from enum import IntEnum
 from llvmlite import ir
 
 from kernprof.sim.irkit import I32, I64, PTR, Kit, Value
-from kernprof.sim.layout import WARP_SIZE, Context, offset_of
+from kernprof.sim.layout import PIECES_SHIFT, WARP_SIZE, Context, offset_of
 from kernprof.sim.memory import LANES64, Helpers, pointer
 
 HEAD = 1 << 31
-KIND_SHIFT, PIECES_SHIFT, LINE_BITS = 28, 20, 28
-MAX_INSTRUCTIONS = 1 << PIECES_SHIFT
-RESERVE_WORDS = 80
-"""Free words below which a stretch counts as full: an access and the next block always fit."""
+KIND_SHIFT, LINE_BITS = 28, 28
 
 
 class Access(IntEnum):

@@ -14,7 +14,6 @@ BSYNC holds lanes until all of these that still live have come, BREAK and EXIT t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 
@@ -32,7 +31,7 @@ from kernprof.sim.convergence import (
     synchronise,
     warp_sync,
 )
-from kernprof.sim.flow import ENDING, Block, blocks, call_target
+from kernprof.sim.flow import ENDING, Block, Translation, blocks, call_target
 from kernprof.sim.irkit import I32, I64, PTR, Kit, Value
 from kernprof.sim.layout import (
     WARP_SIZE,
@@ -60,22 +59,6 @@ SEMANTICS: Mapping[str, Semantics] = MappingProxyType(
     {**INTEGER, **FLOAT, **PAIRS, **WARP, **MEMORY, **TENSOR}
 )
 _FAULTING = frozenset((*MEMORY, "LDSM"))
-
-
-@dataclass(frozen=True, slots=True)
-class Translation:
-    """What translating a kernel gave.
-
-    Parameters
-    ----------
-    blocks
-        Basic blocks; counters are kept per block number.
-    refused
-        Reason by index of each instruction that can't be executed. Reaching one stops the launch.
-    """
-
-    blocks: tuple[Block, ...]
-    refused: Mapping[int, str]
 
 
 class Translator:
