@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -157,6 +159,7 @@ def predict_launches(
     kept = KeptCaches() if caches is Caches.BACK_TO_BACK else None
     known: dict[tuple[object, ...], PredictedLaunch] = {}
     found = []
+    _prepare(wanted, device, workers)
     for position, static in enumerate(wanted):
         key = _key(static)
         if kept is not None:
@@ -176,6 +179,20 @@ def predict_launches(
         if progress is not None:
             progress(position + 1, len(wanted))
     return tuple(found)
+
+
+def _prepare(statics: Sequence[StaticLaunch], device: Device, workers: int | None) -> None:
+    """Disassemble and compile what the launches need, several at a time."""
+    from kernprof.sim.ahead import compile_ahead
+
+    kernels = list({s.kernel.name: s.kernel for s in statics}.values())
+    files = list({item.file: source(item) for item in kernels}.items())
+    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
+        # The disassembler is a program of its own, which this one only waits for.
+        list(pool.map(lambda file: _program(*file, device.arch.name), files))
+    programs = [_program(item.file, source(item), device.arch.name) for item in kernels]
+    names = [item.name for item in kernels]
+    compile_ahead(list(zip(programs, names, strict=True)), processes=workers)
 
 
 def _key(static: StaticLaunch) -> tuple[object, ...]:

@@ -149,14 +149,34 @@ def object_key(program: Program, name: str, *, checked: bool = False) -> str:
 def _compile(
     program: Program, kernel: Kernel, store: Store, *, checked: bool, optimisation: int
 ) -> CompiledKernel:
-    from llvmlite import binding as llvm
-
     key = object_key(program, kernel.name, checked=checked)
     entry = store.get(key)
     if entry is None:
-        entry = _build(kernel, checked=checked, optimisation=optimisation)
+        entry = build(kernel, checked=checked, optimisation=optimisation)
         if optimisation == _OPTIMISATION:
             store.put(key, entry)
+    return _link(kernel, entry, optimisation)
+
+
+def take_built(program: Program, name: str, entry: bytes, store: Store | None = None) -> None:
+    """Keep what :func:`build` made of a kernel elsewhere, as if it had been made here."""
+    (open_cache("simulator") if store is None else store).put(object_key(program, name), entry)
+    made = _link(program.kernel(name), entry, _OPTIMISATION)
+    program.compiled[_variant(name, checked=False)] = made
+
+
+def is_built(program: Program, name: str, store: Store | None = None) -> bool:
+    """Whether nothing has to be made for a kernel: it is linked, or kept in the store."""
+    where = open_cache("simulator") if store is None else store
+    if _variant(name, checked=False) in program.compiled:
+        return True
+    return where.get(object_key(program, name)) is not None
+
+
+def _link(kernel: Kernel, entry: bytes, optimisation: int) -> CompiledKernel:
+    """Make a callable of what :func:`build` made."""
+    from llvmlite import binding as llvm
+
     size = int.from_bytes(entry[:_HEAD_BYTES], "little")
     head = json.loads(entry[_HEAD_BYTES : _HEAD_BYTES + size])
     machine = _machine(optimisation)
@@ -170,7 +190,7 @@ def _compile(
     return CompiledKernel(kernel, translation, run, engine)
 
 
-def _build(kernel: Kernel, *, checked: bool, optimisation: int) -> bytes:
+def build(kernel: Kernel, *, checked: bool = False, optimisation: int = _OPTIMISATION) -> bytes:
     """Translate and optimise; returns the refused instructions as JSON, then the object file."""
     from llvmlite import binding as llvm
     from llvmlite import ir
