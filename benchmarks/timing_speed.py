@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 BAR_WARP_INSTRUCTIONS_PER_S = 1e6
-BAR_COLD_S, BAR_WARM_S = 2.5, 0.6
+BAR_COLD_S, BAR_WARM_S = 2.8, 0.65
 REPEATS = 3
 _CASES = (
     ("pointwise_tiled", {"batch": 4, "in_channels": 128, "out_channels": 256, "pixels": 3136}),
