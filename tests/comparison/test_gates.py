@@ -1,17 +1,30 @@
 from __future__ import annotations
 
+from statistics import median
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kernprof.comparison.changes import Change
-from kernprof.comparison.gates import check, parse
-from kernprof.comparison.noise import Noise
+from kernprof.comparison.gates import Outcome, check, parse
+from kernprof.comparison.noise import Noise, Sample, Verdict, assess
 from kernprof.errors import UsageError
 
 
 def change(base: float | None, new: float | None, noise: Noise = Noise.SINGLE) -> Change:
-    return Change("cycles", "Cycles", "time", "cycles", base, new, noise, "collect it")
+    return _change(base, new, Verdict(noise))
+
+
+def _change(base: float | None, new: float | None, verdict: Verdict) -> Change:
+    return Change("cycles", "Cycles", "time", "cycles", base, new, verdict, "collect it")
+
+
+def launches(*pairs: tuple[float, float]) -> Change:
+    """The change of a figure whose launches are known on both sides."""
+    base, new = zip(*pairs, strict=True)
+    sides = [Sample(side, (min(side), max(side))) for side in (base, new)]
+    return _change(median(base), median(new), assess(*sides))
 
 
 @pytest.mark.parametrize(
@@ -34,18 +47,95 @@ def change(base: float | None, new: float | None, noise: Noise = Noise.SINGLE) -
 )
 def test_gates(gate: str, base: float, new: float, fails: bool) -> None:
     found = check(parse(gate), lambda _: change(base, new))
-    assert (found is not None) is fails
+    assert found.outcome is (Outcome.FAILED if fails else Outcome.PASSED)
+    assert bool(found.reason) is fails
 
 
 def test_a_change_within_noise_passes_but_a_bound_on_the_value_does_not_ask() -> None:
     noisy = change(100, 200, Noise.WITHIN_NOISE)
-    assert check(parse("cycles > +5%"), lambda _: noisy) is None
-    assert check(parse("cycles > 150"), lambda _: noisy) is not None
+    assert check(parse("cycles > +5%"), lambda _: noisy).outcome is Outcome.PASSED
+    assert check(parse("cycles > 150"), lambda _: noisy).outcome is Outcome.FAILED
 
 
-def test_a_missing_value_fails_and_says_what_would_bring_it() -> None:
-    failure = check(parse("cycles > +5%"), lambda _: change(None, 1))
-    assert failure == "cycles is n/a in base: collect it"
+@pytest.mark.parametrize("sides", [(None, 1), (1, None), (None, None)])
+def test_a_missing_value_is_not_judged_and_says_what_would_bring_it(
+    sides: tuple[float | None, float | None],
+) -> None:
+    found = check(parse("cycles > +5%"), lambda _: change(*sides))
+    assert found.outcome is Outcome.UNJUDGED
+    lacking = [side for side, value in zip(("base", "new"), sides, strict=True) if value is None]
+    assert found.reason == f"cycles is n/a in {' and '.join(lacking)}: collect it"
+
+
+def test_a_bound_on_the_value_needs_the_new_side_only() -> None:
+    gate = parse("cycles > 5")
+    assert check(gate, lambda _: change(None, 9)).outcome is Outcome.FAILED
+    assert check(gate, lambda _: change(None, 4)).outcome is Outcome.PASSED
+    assert check(gate, lambda _: change(9, None)).outcome is Outcome.UNJUDGED
+
+
+def test_a_test_that_does_not_hold_passes_the_gate_whatever_another_is() -> None:
+    known = {"a": change(1, 2), "b": change(None, None), "c": change(2, 1)}
+    for text, expected in (
+        ("a > +0 and b > +0", Outcome.UNJUDGED),
+        ("b > +0 and a > +0", Outcome.UNJUDGED),
+        ("b > +0 and c > +0", Outcome.PASSED),
+        ("c > +0 and b > +0", Outcome.PASSED),
+        ("a > +0 and c < +0", Outcome.FAILED),
+    ):
+        assert check(parse(text), known.__getitem__).outcome is expected, text
+
+
+def test_too_few_launches_are_not_judged_unless_the_amount_is_kept_anyway() -> None:
+    few = _change(100, 120, Verdict(Noise.TOO_FEW, counts=(2, 3)))
+    found = check(parse("cycles > +5%"), lambda _: few)
+    assert found.outcome is Outcome.UNJUDGED
+    assert "2 and 3 launches are too few to tell this from noise" in found.reason
+    assert check(parse("cycles > +25%"), lambda _: few).outcome is Outcome.PASSED
+    assert check(parse("cycles > 110"), lambda _: few).outcome is Outcome.FAILED
+    summed_up = _change(100, 120, Verdict(Noise.TOO_FEW))
+    assert "least and largest" in check(parse("cycles > +5%"), lambda _: summed_up).reason
+
+
+SIX = (1.0, 10.0, 100.0, 1e3, 1e4, 1e5)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "expected"),
+    [
+        # A short and a long launch, both slower: their unlike length is no noise.
+        ([(18.0, 118.0), (714.0, 7135.0)], Outcome.FAILED),
+        ([(18.0, 18.1), (714.0, 709.8)], Outcome.PASSED),
+        # Medians of the sides differ by 3 %, the launches by 100 and 1 %.
+        ([(18.0, 36.0), (714.0, 720.0)], Outcome.FAILED),
+        ([(18.0, 17.0), (714.0, 900.0)], Outcome.UNJUDGED),
+        # Every launch is slower; most by little, the long one decides.
+        ([(10.0, 10.1), (20.0, 20.2), (1000.0, 2000.0)], Outcome.FAILED),
+        # The long launch alone is slower: no repeat tells whether that is noise.
+        ([(v, v * (2 if v > 1e4 else 0.99 + 0.02 * (i % 2))) for i, v in enumerate(SIX)],
+         Outcome.UNJUDGED),
+        ([(v, v * (0.99 + 0.02 * (i % 2))) for i, v in enumerate(SIX)], Outcome.PASSED),
+        ([(v, v * 1.04) for v in SIX], Outcome.PASSED),
+        ([(v, v * 1.06) for v in SIX], Outcome.FAILED),
+        ([(0.0, 0.0), (1.0, 2.0), (5.0, 9.0)], Outcome.UNJUDGED),
+    ],
+)  # fmt: skip
+def test_launches_of_unlike_work_are_held_against_their_own(
+    pairs: list[tuple[float, float]], expected: Outcome
+) -> None:
+    found = check(parse("cycles > +5%"), lambda _: launches(*pairs))
+    assert found.outcome is expected, found.reason
+    faster = [(after, before) for before, after in pairs]
+    if expected is Outcome.FAILED:
+        assert check(parse("cycles < -4%"), lambda _: launches(*faster)).outcome is expected
+        assert check(parse("cycles > +5%"), lambda _: launches(*faster)).outcome is Outcome.PASSED
+
+
+def test_the_reason_tells_how_far_the_launches_moved() -> None:
+    found = check(parse("cycles > +5%"), lambda _: launches((10.0, 20.0), (1000.0, 3000.0)))
+    assert found.reason == (
+        "cycles 505 -> 1,510 (+199.01 %), launch by launch +100.00 to +200.00 %, median +150.00 %"
+    )
 
 
 def test_a_gate_is_for_kernels() -> None:
