@@ -46,6 +46,19 @@ _OPERATORS: Final[Mapping[str, Callable[[float, float], bool]]] = {
 }
 
 
+# Launches of unlike work are no repeats of one another.
+_FEW_DECIDE: Final = (
+    "all launches together exceed the amount, but one by one they don't bear it out: a few "
+    "launches decide, and nothing tells whether their change is noise (--base-launch and "
+    "--new-launch choose one)"
+)
+_UNLIKE: Final = (
+    "the launches differ too much from one another to be repeats, and those of one side don't "
+    "belong to those of the other in order, so that nothing tells work from noise (--kernel, "
+    "--base-launch and --new-launch choose)"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Test:
     """One condition: ``name op amount``; ``kind`` is ``relative``, ``difference`` or ``value``."""
@@ -118,12 +131,6 @@ class Judgement:
 
 
 _PASSED: Final = Judgement(Outcome.PASSED)
-# Launches of unlike work are no repeats of one another.
-_FEW_DECIDE: Final = (
-    "all launches together exceed the amount, but one by one they don't bear it out: a few "
-    "launches decide, and nothing tells whether their change is noise (--base-launch and "
-    "--new-launch choose one)"
-)
 
 
 def parse(text: str) -> Gate:
@@ -200,6 +207,8 @@ def _judge(test: Test, change: Change) -> Judgement:
         return Judgement(Outcome.UNJUDGED, f"{figures}: {_too_few(change)}")
     if change.pairs and exceeds[1] and not _shown_by_launches(change, exceeds[0]):
         return Judgement(Outcome.UNJUDGED, f"{figures}: {_FEW_DECIDE}")
+    if change.verdict.unlike and not (exceeds[0] and change.noise is Noise.SIGNIFICANT):
+        return Judgement(Outcome.UNJUDGED, f"{figures}: {_UNLIKE}")
     return _PASSED if change.noise is Noise.WITHIN_NOISE else Judgement(Outcome.FAILED, figures)
 
 
@@ -211,17 +220,21 @@ def _shown_by_launches(change: Change, median_exceeds: bool) -> bool:
 
 
 def _amounts(test: Test, change: Change) -> tuple[float, ...]:
-    """Return what is held against the amount; of paired launches the median and all together."""
+    """Return what is held against the amount: the median; of launches of unlike work the mean too.
+
+    The mean changes by as many percent as the sum: a long launch that got slower is in it, while
+    the median doesn't see it.
+    """
     if test.kind == "value":
         return () if change.new is None else (change.new,)
     sides = change.base or 0.0, change.new or 0.0
     amount = in_percent if test.kind == "relative" else _difference
-    if not change.pairs:
-        return (amount(*sides),)
-    each = [amount(*pair) for pair in change.pairs]
-    # The mean of the launches changes by as many percent as their sum does.
-    means = [math.fsum(side) / len(side) for side in zip(*change.pairs, strict=True)]
-    return median(each), amount(means[0], means[1])
+    verdict = change.verdict
+    middle = median(amount(*pair) for pair in verdict.pairs) if verdict.paired else amount(*sides)
+    if not verdict.paired and not verdict.unlike:
+        return (middle,)
+    means = [math.fsum(side) / len(side) for side in (verdict.base, verdict.new)]
+    return middle, amount(means[0], means[1])
 
 
 def _difference(base: float, new: float) -> float:
@@ -229,7 +242,7 @@ def _difference(base: float, new: float) -> float:
 
 
 def _too_few(change: Change) -> str:
-    base, new = change.verdict.counts
+    base, new = len(change.verdict.base), len(change.verdict.new)
     if base == new == 1:
         return "of launches only least and largest are known, and the sides overlap"
     held = f"{base} and {new} launches are too few to tell this from noise"

@@ -28,12 +28,15 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from statistics import quantiles
 
 ALPHA = 0.05
 _EXACT_UP_TO = 40
 """Launches on both sides together up to which the null distribution is counted out."""
 _LEAST_PAIRS = 6
 """Fewer pairs reach no 5 %, even where all of them agree: 2 / 2^5 is 6 %."""
+_REPEATS = 2.0
+"""Repeats of one launch lie closer together than this factor between their quartiles."""
 
 LaunchPairs = tuple[tuple[float, float], ...]
 
@@ -86,27 +89,47 @@ class Verdict:
     ----------
     noise
         The answer.
-    pairs
-        (base, new) of each launch in order, where the launches of both sides belong together; empty
-        where they don't, and the sides were compared as a whole.
-    counts
-        How many values the base and the new side hold.
+    base, new
+        The values of each side: one a launch in order, or one for several.
+    paired
+        Whether the launches of both sides belong together, the n-th beside the n-th.
     """
 
     noise: Noise
-    pairs: LaunchPairs = ()
-    counts: tuple[int, int] = (1, 1)
+    base: tuple[float, ...] = ()
+    new: tuple[float, ...] = ()
+    paired: bool = False
+
+    @property
+    def pairs(self) -> LaunchPairs:
+        """(base, new) of each launch in order; empty where they don't belong together."""
+        return tuple(zip(self.base, self.new, strict=True)) if self.paired else ()
+
+    @property
+    def unlike(self) -> bool:
+        """Whether the launches of a side are hardly repeats of one another.
+
+        True where the upper quartile of a side is more than twice the lower one and no launch has
+        its own on the other side to be held against: then the spread may be work, not noise.
+        """
+        return not self.paired and any(map(_hardly_repeats, (self.base, self.new)))
 
 
 def assess(base: Sample, new: Sample) -> Verdict:
     """Tell whether two samples differ by more than their spread, by the rule of this module."""
-    sizes = len(base.values), len(new.values)
     pairs = _by_order(base, new)
     paired = _belong_together(pairs)
     noise = _paired_noise(pairs) if paired else _noise(base, new)
     if noise.doubtful and one_way(pairs):
         noise = Noise.TOO_FEW if len(pairs) < _LEAST_PAIRS else Noise.SIGNIFICANT
-    return Verdict(noise, pairs if paired else (), sizes)
+    return Verdict(noise, base.values, new.values, paired)
+
+
+def _hardly_repeats(values: Sequence[float]) -> bool:
+    if len(values) < 2:
+        return False
+    lower, _, upper = quantiles(map(abs, values), n=4, method="inclusive")
+    return upper > _REPEATS * lower
 
 
 def _noise(base: Sample, new: Sample) -> Noise:

@@ -87,13 +87,13 @@ def test_a_test_that_does_not_hold_passes_the_gate_whatever_another_is() -> None
 
 
 def test_too_few_launches_are_not_judged_unless_the_amount_is_kept_anyway() -> None:
-    few = _change(100, 120, Verdict(Noise.TOO_FEW, counts=(2, 3)))
+    few = _change(100, 120, Verdict(Noise.TOO_FEW, (99.0, 101.0), (98.0, 120.0, 130.0)))
     found = check(parse("cycles > +5%"), lambda _: few)
     assert found.outcome is Outcome.UNJUDGED
     assert "2 and 3 launches are too few to tell this from noise" in found.reason
     assert check(parse("cycles > +25%"), lambda _: few).outcome is Outcome.PASSED
     assert check(parse("cycles > 110"), lambda _: few).outcome is Outcome.FAILED
-    summed_up = _change(100, 120, Verdict(Noise.TOO_FEW))
+    summed_up = _change(100, 120, Verdict(Noise.TOO_FEW, (100.0,), (120.0,)))
     assert "least and largest" in check(parse("cycles > +5%"), lambda _: summed_up).reason
 
 
@@ -129,6 +129,31 @@ def test_launches_of_unlike_work_are_held_against_their_own(
     if expected is Outcome.FAILED:
         assert check(parse("cycles < -4%"), lambda _: launches(*faster)).outcome is expected
         assert check(parse("cycles > +5%"), lambda _: launches(*faster)).outcome is Outcome.PASSED
+
+
+@pytest.mark.parametrize(
+    ("base", "new", "expected"),
+    [
+        # A short and a long launch in turn, ten times slower, and in another order.
+        ([18, 714] * 2, [7140, 180] * 2, Outcome.UNJUDGED),
+        ([18, 714] * 2, [714, 18] * 2, Outcome.PASSED),
+        # The long ones ten times slower, more of the short ones: the median falls.
+        ([10, 1000, 1000, 1000], [10] * 30 + [10_000] * 11, Outcome.UNJUDGED),
+        ([10, 1000, 1000, 1000], [100] + [10_000] * 40, Outcome.FAILED),
+        # Repeats: an outlier is noise.
+        ([100, 101, 99, 100], [101, 99, 100, 98, 400], Outcome.PASSED),
+        ([100, 101, 99, 100], [120, 125, 121, 120, 119], Outcome.FAILED),
+    ],
+)
+def test_launches_that_can_not_be_set_side_by_side(
+    base: list[float], new: list[float], expected: Outcome
+) -> None:
+    samples = [Sample(tuple(side), (min(side), max(side))) for side in (base, new)]
+    of_both = _change(median(base), median(new), assess(*samples))
+    found = check(parse("cycles > +5%"), lambda _: of_both)
+    assert found.outcome is expected, (of_both.noise, found.reason)
+    if expected is Outcome.UNJUDGED:
+        assert "nothing tells work from noise" in found.reason
 
 
 def test_the_reason_tells_how_far_the_launches_moved() -> None:
