@@ -62,7 +62,8 @@ def compare(
     match_by
         How kernels are matched: "auto", "geometry", "name" or "order".
     fail_if
-        Gates; see ``kernprof.comparison.gates``. What fails is in the result, nothing is raised.
+        Gates; see ``kernprof.comparison.gates``. What fails or can't be judged is in the result,
+        nothing is raised.
     options
         How stalls are counted.
 
