@@ -79,7 +79,7 @@ def _one_sided(comparison: Comparison, unjudged: str) -> Iterator[_Case]:
             gates = [
                 each
                 for each in comparison.unjudged
-                if each.side == side and each.origin == profile.origin
+                if (each.side, each.kernel, each.origin) == (side, profile.kernel, profile.origin)
             ]
             for gate in gates:
                 yield _Case(profile.kernel, gate.gate, unjudged, f"not judged: {gate.reason}")

@@ -134,6 +134,45 @@ def test_launches_of_unlike_length_fail_a_gate(
     assert "launch by launch +554.90 to +899.31 %" in captured.err
 
 
+def test_doubtful_changes_are_marked_and_the_mark_is_explained(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(write("a", 1000.0, 1100.0), write("b", 1200.0, 1050.0)) == 0
+    out = capsys.readouterr().out
+    assert "~+75 " in out
+    assert "~+7.1 %" in out
+    assert "~: too few launches to tell." in out
+    assert "too few launches to tell this from noise" in out
+    many = write("c", 1000.0, 1100.0, 1050.0, 1060.0), write("d", 1100.0, 1000.0, 1070.0, 1040.0)
+    assert run(*many) == 0
+    assert "~: within the spread of the launches" in capsys.readouterr().out
+
+
+def test_gates_of_kernels_of_one_side_are_told_by_side(tmp_path: Path) -> None:
+    def report(name: str, *kernels: str) -> Path:
+        (tmp_path / name).mkdir()
+        path = tmp_path / name / "same.ncu-rep"
+        launches = [
+            build.Launch(kernel=k, grid=(i + 1, 1, 1), metrics={"gpc__cycles_elapsed.max": 9.0})
+            for i, k in enumerate(kernels)
+        ]
+        path.write_bytes(build.report(launches))
+        return path
+
+    xml = tmp_path / "out.xml"
+    gates = ["--fail-if", "cycles > +5% for ^a$|gone", "--junit", xml, "--match", "name"]
+    assert run(report("base", "a", "gone"), report("new", "a", "added"), *gates) == 1
+    cases = {
+        (case.get("classname"), case.get("name")): next(iter(case)).tag
+        for case in ElementTree.parse(xml).getroot()[0]
+    }
+    assert cases == {
+        ("a", "cycles > +5% for ^a$|gone"): "system-out",
+        ("gone", "cycles > +5% for ^a$|gone"): "error",
+        ("added", "is in the base report"): "skipped",
+    }
+
+
 def _unjudged(write: Write, tmp_path: Path) -> dict[str, tuple[Path, Path, str, str]]:
     """Reports whose gate can't be judged, and what the reason says."""
 

@@ -9,11 +9,14 @@ import pytest
 from profiles import issue_ratios, profile
 
 import kernprof
+from kernprof.comparison.changes import Change
 from kernprof.comparison.match import RENAMED, Match, match
-from kernprof.comparison.noise import Noise
+from kernprof.comparison.noise import Noise, Verdict
+from kernprof.comparison.sides import Side, Sides
 from kernprof.errors import UnknownNameError, UsageError
 from kernprof.profile import Dim3, KernelProfile
 from kernprof.view.compare import together
+from kernprof.view.junit import junit
 
 
 def launch(cycles: float = 1000.0, issue: float = 50.0, **overrides: Any) -> KernelProfile:
@@ -196,6 +199,13 @@ def test_a_gate_for_a_kernel_of_one_side_is_not_judged() -> None:
     assert kernprof.compare(base, new, fail_if=["cycles > +5% for ^[ab]$"]).passed
 
 
+def test_one_sided_kernels_of_one_origin_are_a_case_each() -> None:
+    base = [launch(kernel=name) for name in ("a", "gone", "lost")]
+    found = kernprof.compare(base, launch(kernel="a"), fail_if=["cycles > +5%"])
+    assert junit(found).count("<testcase") == 3
+    assert junit(found).count("<error") == 2
+
+
 def durations(name: str, *values: float, **overrides: Any) -> list[KernelProfile]:
     return [profile({"gpu__time_duration.sum": v}, kernel=name, **overrides) for v in values]
 
@@ -246,6 +256,37 @@ def test_different_numbers_of_launches_are_compared_per_launch() -> None:
 def test_all_launches_together_are_summed_up_whatever_their_length() -> None:
     base = [*durations("k", 10, 20, 1000), *durations("other", 50)]
     assert kernprof.compare(base, base).whole() == pytest.approx((1080, 1080))
+
+
+def test_a_record_of_several_launches_counts_as_many() -> None:
+    base = [replace(p, launches=n) for p, n in zip(durations("k", 10, 40), (3, 1), strict=True)]
+    found = kernprof.compare(base, durations("k", 20, 20, 30, 20))
+    assert found.pairs[0].whole("duration_ns") == pytest.approx((70, 90))
+
+
+def test_launches_are_not_paired_where_some_do_not_tell_the_figure() -> None:
+    def side(*of_launches: tuple[float, float]) -> list[KernelProfile]:
+        name = "l1tex__t_{}_pipe_lsu_mem_global_op_ld.sum".format
+        return [profile({name("requests"): r, name("sectors"): s}) for r, s in of_launches]
+
+    base, new = side((10, 40), (0, 0), (10, 320)), side((10, 50), (10, 400), (0, 0))
+    change = kernprof.compare(base, new).pairs[0].change("global_load_sectors_per_request")
+    assert (change.verdict.base, change.verdict.new) == ((4, 32), (5, 40))
+    assert change.pairs == ()
+    assert change.noise is Noise.TOO_FEW
+
+
+def test_what_may_be_noise_explains_nothing() -> None:
+    pairs = {
+        noise: Sides(
+            Side(profile({}), None),
+            Side(profile({}), None),
+            {"x": Change("x", "X", "work", "", 1.0, 2.0, Verdict(noise))},
+        ).pair("x")
+        for noise in Noise
+    }
+    told = {noise for noise, pair in pairs.items() if pair is not None}
+    assert {Noise.WITHIN_NOISE, Noise.TOO_FEW} == set(Noise) - told
 
 
 def test_renamed_kernels_are_paired_where_everything_else_fits() -> None:

@@ -79,6 +79,9 @@ def test_the_normal_approximation_meets_the_exact_value_where_they_join() -> Non
          Noise.SIGNIFICANT),
         (sample(1, 10, 100, 1e3, 1e4, 1e5), sample(1.1, 9, 111, 900, 1.1e4, 9e4),
          Noise.WITHIN_NOISE),
+        # As factors: the one that fell did so by 1 %, if by more nanoseconds than most rose.
+        (sample(1, 10, 100, 1e3, 1e4, 2e4, 1e5), sample(1.5, 15, 150, 1500, 1.5e4, 3e4, 9.9e4),
+         Noise.SIGNIFICANT),
         # In another order the launches do not belong together, and the sides are alike.
         (sample(18, 714, 30, 5000), sample(7135, 118, 900, 40), Noise.WITHIN_NOISE),
         # Differences where there is no logarithm.
