@@ -272,6 +272,12 @@ def _direct(
         lacking = base if values[0] is None else new
         told_by_nvprof = lacking.collector is not None and lacking.collector.tool == "nvprof"
         hint = _NVPROF.get(row.group, row.hint) if told_by_nvprof else row.hint
+        launches = base_launches if lacking is base else new_launches
+        telling = sum(row.value(launch) is not None for launch in launches)
+        if telling:
+            hint = (
+                f"only {telling} of its {len(launches)} launches tell it; {hint}, for all of them"
+            )
     return Change(row.key, row.label, row.group, row.unit, *values, _verdict(*samples), hint)
 
 

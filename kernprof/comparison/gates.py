@@ -29,7 +29,7 @@ from statistics import median
 from typing import Final
 
 from kernprof.comparison.changes import Change, in_percent
-from kernprof.comparison.noise import Noise, one_way
+from kernprof.comparison.noise import Noise, few_decide, one_way
 from kernprof.errors import UsageError
 
 _MOST_CHARS = 1000
@@ -198,25 +198,35 @@ def _judge(test: Test, change: Change) -> Judgement:
     if change.new is None or (change.base is None and test.kind != "value"):
         return Judgement(Outcome.UNJUDGED, _unknown(test, change))
     figures = f"{test.name} {_plain(change.base)} -> {_plain(change.new)}{_shown(change)}"
-    exceeds = [_OPERATORS[test.op](amount, test.amount) for amount in _amounts(test, change)]
+    holds = _OPERATORS[test.op]
+    exceeds = [holds(amount, test.amount) for amount in _amounts(test, change)]
+    needs_change = test.kind != "value" and holds(0.0, test.amount)
     if not any(exceeds):
+        # "cycles > -5%" asks for an improvement, which noise is not.
+        if needs_change and change.noise.doubtful:
+            return Judgement(Outcome.UNJUDGED, f"{figures}: the launches show no difference")
         return _PASSED
-    if test.kind == "value":
+    if needs_change or test.kind == "value":
         return Judgement(Outcome.FAILED, figures)
     if change.noise is Noise.TOO_FEW:
         return Judgement(Outcome.UNJUDGED, f"{figures}: {_too_few(change)}")
-    if change.pairs and exceeds[1] and not _shown_by_launches(change, exceeds[0]):
-        return Judgement(Outcome.UNJUDGED, f"{figures}: {_FEW_DECIDE}")
+    if change.pairs and exceeds[1] and not (exceeds[0] and change.noise is Noise.SIGNIFICANT):
+        return _all_together(change, figures)
     if change.verdict.unlike and not (exceeds[0] and change.noise is Noise.SIGNIFICANT):
         return Judgement(Outcome.UNJUDGED, f"{figures}: {_UNLIKE}")
     return _PASSED if change.noise is Noise.WITHIN_NOISE else Judgement(Outcome.FAILED, figures)
 
 
-def _shown_by_launches(change: Change, median_exceeds: bool) -> bool:
-    """Tell whether the launches one by one bear out what all of them together show."""
+def _all_together(change: Change, figures: str) -> Judgement:
+    """Judge launches that exceed the amount together, while their median does not for sure."""
+    few = few_decide(change.pairs)
     if change.noise is not Noise.SIGNIFICANT:
-        return False
-    return median_exceeds or one_way(change.pairs)
+        return Judgement(Outcome.UNJUDGED, f"{figures}: {_FEW_DECIDE}") if few else _PASSED
+    total = math.fsum(after - before for before, after in change.pairs)
+    middle = median(after - before for before, after in change.pairs)
+    if one_way(change.pairs) or (not few and middle * total > 0):
+        return Judgement(Outcome.FAILED, figures)
+    return Judgement(Outcome.UNJUDGED, f"{figures}: {_FEW_DECIDE}")
 
 
 def _amounts(test: Test, change: Change) -> tuple[float, ...]:

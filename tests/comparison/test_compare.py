@@ -276,6 +276,15 @@ def test_launches_are_not_paired_where_some_do_not_tell_the_figure() -> None:
     assert change.noise is Noise.TOO_FEW
 
 
+def test_a_figure_that_some_launches_lack_is_not_said_to_be_uncollected() -> None:
+    new = [*durations("k", 10, 12), profile({"launch__waves": 1.0}, kernel="k")]
+    found = kernprof.compare(durations("k", 10, 12, 11), new, fail_if=["duration_ns > +5%"])
+    assert found.unjudged[0].reason == (
+        "duration_ns is n/a in new: only 2 of its 3 launches tell it; collect it with ncu "
+        "--section SpeedOfLight, for all of them"
+    )
+
+
 def test_what_may_be_noise_explains_nothing() -> None:
     pairs = {
         noise: Sides(

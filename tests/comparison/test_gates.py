@@ -97,6 +97,24 @@ def test_too_few_launches_are_not_judged_unless_the_amount_is_kept_anyway() -> N
     assert "least and largest" in check(parse("cycles > +5%"), lambda _: summed_up).reason
 
 
+def test_a_gate_that_asks_for_an_improvement_is_not_passed_by_noise() -> None:
+    for noise, base, new, expected in (
+        (Noise.SIGNIFICANT, 100, 90, Outcome.PASSED),
+        (Noise.SIGNIFICANT, 100, 98, Outcome.FAILED),
+        (Noise.WITHIN_NOISE, 100, 98, Outcome.FAILED),
+        (Noise.TOO_FEW, 100, 120, Outcome.FAILED),
+        (Noise.WITHIN_NOISE, 100, 90, Outcome.UNJUDGED),
+        (Noise.TOO_FEW, 100, 90, Outcome.UNJUDGED),
+        (Noise.SINGLE, 100, 90, Outcome.PASSED),
+        (Noise.EQUAL, 100, 100, Outcome.FAILED),
+    ):
+        one = change(base, new, noise)
+        assert check(parse("cycles > -5%"), lambda _, one=one: one).outcome is expected, one
+    better = change(100, 90, Noise.WITHIN_NOISE)
+    reason = check(parse("cycles > -5%"), lambda _: better).reason
+    assert reason == "cycles 100 -> 90 (-10.00 %): the launches show no difference"
+
+
 SIX = (1.0, 10.0, 100.0, 1e3, 1e4, 1e5)
 
 
@@ -117,6 +135,21 @@ SIX = (1.0, 10.0, 100.0, 1e3, 1e4, 1e5)
         ([(v, v * (0.99 + 0.02 * (i % 2))) for i, v in enumerate(SIX)], Outcome.PASSED),
         ([(v, v * 1.04) for v in SIX], Outcome.PASSED),
         ([(v, v * 1.06) for v in SIX], Outcome.FAILED),
+        # Most launches are a little slower, beyond doubt, and the long ones by more.
+        ([(v, v * (1.02 if v < 1e4 else 1.08)) for v in SIX] + [(50.0, 49.9)], Outcome.FAILED),
+        # Beyond doubt faster, but for the longest, which decides.
+        ([(v, v * 0.97) for v in SIX] + [(2e3, 1940.0), (1e6, 2e6)], Outcome.UNJUDGED),
+        # So is this: slower beyond doubt, but by little if it weren't for the longest.
+        ([(v, v * 1.01) for v in SIX] + [(50.0, 49.95), (1e6, 2e6)], Outcome.UNJUDGED),
+        # Beyond doubt faster, and the longest slower by no more than launches can be.
+        ([(v, v * 0.97) for v in (*SIX[:5], *(3 * v for v in SIX))] + [(1e6, 1.1e6)],
+         Outcome.UNJUDGED),
+        # Noise of 20 % each way: together they are slower by chance.
+        ([(v, v * (0.82 if i % 2 else 1.2)) for i, v in enumerate((*SIX[:5], 5e3))],
+         Outcome.PASSED),
+        # The same, and one launch that stands out.
+        ([(v, v * f) for v, f in zip(SIX, (1.08, 1.09, 0.9, 1.07, 0.89, 3.0), strict=True)],
+         Outcome.UNJUDGED),
         ([(0.0, 0.0), (1.0, 2.0), (5.0, 9.0)], Outcome.UNJUDGED),
     ],
 )  # fmt: skip

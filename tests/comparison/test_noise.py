@@ -7,7 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernprof.comparison import noise
-from kernprof.comparison.noise import Noise, Sample, assess, mann_whitney_p, one_way, signed_rank_p
+from kernprof.comparison.noise import (
+    Noise,
+    Sample,
+    assess,
+    few_decide,
+    mann_whitney_p,
+    one_way,
+    signed_rank_p,
+)
 
 SMALL = st.lists(st.integers(0, 6).map(float), min_size=1, max_size=5)
 
@@ -92,6 +100,25 @@ def test_the_normal_approximation_meets_the_exact_value_where_they_join() -> Non
 def test_the_rule(base: Sample, new: Sample, expected: Noise) -> None:
     assert assess(base, new).noise is expected
     assert assess(new, base).noise is expected
+
+
+@pytest.mark.parametrize(
+    ("outlier", "expected"),
+    [
+        # The others add 144 together, 2 % each.
+        ((100.0, 102.0), False),
+        ((100.0, 120.0), False),
+        ((100.0, 400.0), True),
+        # Against the whole, and far from deciding it.
+        ((100.0, 50.0), False),
+        ((1000.0, 10.0), True),
+    ],
+)
+def test_few_launches_decide_where_most_of_the_change_is_theirs(
+    outlier: tuple[float, float], expected: bool
+) -> None:
+    others = tuple((v, v * 1.02) for v in (1000.0, 2000.0, 3000.0, 500.0, 700.0))
+    assert few_decide((*others, outlier)) is expected
 
 
 def test_values_that_some_launches_lack_are_not_paired() -> None:
