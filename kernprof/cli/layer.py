@@ -163,7 +163,7 @@ def layer(
         bool,
         typer.Option(
             "--alternatives/--no-alternatives",
-            help="Also predict other lowerings that are cheap to simulate, for the conclusion.",
+            help="Also predict another lowering that is cheap to simulate, for the conclusion.",
         ),
     ] = True,
     fmt: FormatOption = Format.TABLE,
@@ -173,7 +173,7 @@ def layer(
     """Show a layer: its cost, and the kernel launches it becomes on a GPU."""
     from kernprof.devices import find
     from kernprof.layers import static_launches
-    from kernprof.layers.conclusion import Lowered, cheap_alternatives, conclude, same_work
+    from kernprof.layers.conclusion import Lowered, cheap_alternative, conclude, same_work
     from kernprof.lowering.options import LoweringOptions
     from kernprof.lowering.report import layer_report
     from kernprof.measure.launcher import open_launcher
@@ -246,11 +246,10 @@ def layer(
         return
     lowered = [Lowered(report, device, statics, predicted)]
     if predicted and alternatives:
-        for other, launches in cheap_alternatives(
-            found, report, device, network=of, counter=counter
-        ):
-            times = _predicted(launches, device, source, report.name, caches=caches)
-            lowered.append(Lowered(other, device, launches, times))
+        other = cheap_alternative(found, report, device, network=of, counter=counter)
+        if other is not None:
+            times = _predicted(other[1], device, source, report.name, caches=caches)
+            lowered.append(Lowered(other[0], device, other[1], times))
     conclusion = conclude(lowered)
     if fmt is Format.JSON:
         emit(dump(view.layer_document(report, statics, device, predicted, conclusion)), output)

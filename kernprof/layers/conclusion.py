@@ -16,7 +16,7 @@ from kernprof.networks.counters import Counter
 from kernprof.networks.ir import Layer
 
 _OTHERS = (Lowering.DIRECT, Lowering.IMPLICIT_GEMM)
-"""Lowerings that are tried beside the one that was asked for: the others are Caffe's, or close."""
+"""Lowerings that are tried beside the one that was asked for, the first that is cheap."""
 _CHEAP_OPERATIONS = 3e8
 """Of distinct launches: what is simulated in a second or two."""
 _CHEAP_LAUNCHES = 12
@@ -155,20 +155,18 @@ def same_work(options: LoweringOptions, first: LayerReport, lowering: Lowering) 
     return replace(options, lowering=lowering, data_gradients=gradients)
 
 
-def cheap_alternatives(
+def cheap_alternative(
     layer: Layer,
     first: LayerReport,
     device: Device,
     *,
     network: str | None,
     counter: Counter,
-) -> list[tuple[LayerReport, list[StaticLaunch]]]:
-    """Compile a layer under the other lowerings whose launches are few and small.
+) -> tuple[LayerReport, list[StaticLaunch]] | None:
+    """Compile a layer under another lowering whose launches are few and small; None: there is none.
 
-    Left out are those that can't lower it, and those that make the same launches of it.
+    Passed over are lowerings that can't lower it, and those that make the same launches of it.
     """
-    found = []
-    seen = [_shapes(first)]
     for lowering in _OTHERS:
         if lowering is first.options.lowering:
             continue
@@ -177,13 +175,12 @@ def cheap_alternatives(
             report = layer_report(layer, options, network=network, counter=counter)
         except UsageError:
             continue
-        if _shapes(report) in seen or len(report.launches) > _CHEAP_LAUNCHES:
+        if _shapes(report) == _shapes(first) or len(report.launches) > _CHEAP_LAUNCHES:
             continue
-        seen.append(_shapes(report))
         statics = list(static_launches(report.launches, device))
         if sum(static.flops for static in statics) <= _CHEAP_OPERATIONS:
-            found.append((report, statics))
-    return found
+            return report, statics
+    return None
 
 
 def _shapes(report: LayerReport) -> list[tuple[str, str]]:

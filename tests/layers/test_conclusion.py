@@ -11,7 +11,7 @@ import pytest
 from kernprof import main
 from kernprof.devices import find
 from kernprof.layers import can_predict, predict_launches, static_launches
-from kernprof.layers.conclusion import Lowered, cheap_alternatives, conclude, same_work
+from kernprof.layers.conclusion import Lowered, cheap_alternative, conclude, same_work
 from kernprof.lowering.launch import Direction, Lowering, Purpose
 from kernprof.lowering.options import LoweringOptions
 from kernprof.lowering.report import layer_report
@@ -83,18 +83,26 @@ def test_without_times_there_is_no_conclusion() -> None:
 
 
 @pytest.mark.parametrize("direction", [Direction.FORWARD, Direction.BOTH])
-def test_alternatives_do_the_same_work(direction: Direction) -> None:
-    """Caffe computes no gradient of this layer's input, so the others must not either."""
+def test_an_alternative_does_the_same_work(direction: Direction) -> None:
+    """Caffe computes no gradient of this layer's input, so the other must not either."""
     first = lowered(Lowering.CAFFE, direction).report
-    found = cheap_alternatives(LAYER, first, P100, network=None, counter=Counter.NETSCOPE)
-    assert [str(report.options.lowering) for report, _ in found] == ["direct", "implicit-gemm"]
-    for report, statics in found:
-        purposes = {launch.purpose for launch in report.launches}
-        assert Purpose.DATA_GRADIENT not in purposes
-        assert (Purpose.WEIGHT_GRADIENT in purposes) is (direction is Direction.BOTH)
-        assert len(statics) == len(report.launches)
+    found = cheap_alternative(LAYER, first, P100, network=None, counter=Counter.NETSCOPE)
+    assert found is not None
+    report, statics = found
+    assert report.options.lowering is Lowering.DIRECT
+    purposes = {launch.purpose for launch in report.launches}
+    assert Purpose.DATA_GRADIENT not in purposes
+    assert (Purpose.WEIGHT_GRADIENT in purposes) is (direction is Direction.BOTH)
+    assert len(statics) == len(report.launches)
     back = same_work(first.options, lowered(Lowering.DIRECT).report, Lowering.CAFFE)
     assert back.lowering is Lowering.CAFFE
+
+
+def test_of_the_direct_lowering_it_is_another() -> None:
+    first = lowered(Lowering.DIRECT).report
+    found = cheap_alternative(LAYER, first, P100, network=None, counter=Counter.NETSCOPE)
+    assert found is not None
+    assert found[0].options.lowering is Lowering.IMPLICIT_GEMM
 
 
 def test_dear_alternatives_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,7 +110,7 @@ def test_dear_alternatives_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None
 
     first = lowered(Lowering.CAFFE).report
     monkeypatch.setattr(conclusion, "_CHEAP_OPERATIONS", 1.0)
-    assert not cheap_alternatives(LAYER, first, P100, network=None, counter=Counter.NETSCOPE)
+    assert cheap_alternative(LAYER, first, P100, network=None, counter=Counter.NETSCOPE) is None
 
 
 SHAPE = [
