@@ -133,7 +133,9 @@ def page_png(folder: Path) -> bytes:
     try:
         from PIL import Image
     except ImportError:
-        raise UnavailableError("no Pillow here, which shrinks page.png", "pip install pillow") from None
+        raise UnavailableError(
+            "no Pillow here, which shrinks page.png", "pip install pillow"
+        ) from None
     page, picture = folder / "page.html", folder / "page.png"
     # Names relative to the source tree: the page shows them.
     traces = [f"traces/{name}" for name in TRACES]
