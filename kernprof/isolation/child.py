@@ -28,6 +28,7 @@ _MAX_ANSWER_BYTES = 1 << 30
 _CHUNK_BYTES = 1 << 20
 _GRACE_S = 2.0
 _MAX_HANDLES = 1 << 16
+_SPARE_HANDLES = 16
 _DONE, _RAISED = 0, 1
 _PROBE = Limits(memory_bytes=1 << 28, wall_s=60, cpu_s=20)
 
@@ -200,7 +201,8 @@ def _apply(limits: Limits) -> None:
     lower(resource.RLIMIT_AS, _own_bytes() + limits.memory_bytes)
     # At the lower one the kernel says so (SIGXCPU), at the upper one it just ends the process.
     lower(resource.RLIMIT_CPU, max(1, round(limits.cpu_s)), 1)
-    lower(resource.RLIMIT_NOFILE, limits.open_files)
+    # The walls open some themselves, behind those that a program's parent has open.
+    lower(resource.RLIMIT_NOFILE, max(limits.open_files, max(_open_handles()) + _SPARE_HANDLES))
     lower(resource.RLIMIT_CORE, 0)
     lower(resource.RLIMIT_FSIZE, 0)
 
