@@ -19,7 +19,7 @@ define install
 endef
 
 .PHONY: demo test test-gpu lint format types bench validate validate-code validate-damage sanitize \
-        docs wheel constraints clean
+        docs pictures wheel constraints clean
 
 # A page: tests hold its width and length.
 demo: $(RUN)
@@ -109,6 +109,10 @@ $(DEV): $(META) $(CONSTRAINTS) | $(BIN)/python
 
 docs: $(DEV)
 	$(BIN)/python -m mkdocs build --strict --quiet
+
+# The pictures of README.md; needs Chromium.
+pictures: $(DEV)
+	$(BIN)/python docs/site/pictures.py
 
 # For any Linux with glibc 2.17 (2014) or newer, whatever this machine has.
 GLIBC := 2_17

@@ -16,7 +16,8 @@ from kernprof._version import __version__
 if TYPE_CHECKING:
     from kernprof.advice.advise import advise
     from kernprof.advice.model import Advice
-    from kernprof.comparison.compare import Comparison, compare
+    from kernprof.comparison.compare import compare
+    from kernprof.comparison.result import Comparison
     from kernprof.prediction.run import Prediction, predict
     from kernprof.profile import KernelProfile, Report
     from kernprof.reports import load
@@ -45,7 +46,7 @@ __all__ = [
 _HOMES = {
     "Advice": "kernprof.advice.model",
     "advise": "kernprof.advice.advise",
-    "Comparison": "kernprof.comparison.compare",
+    "Comparison": "kernprof.comparison.result",
     "compare": "kernprof.comparison.compare",
     "KernelProfile": "kernprof.profile",
     "Prediction": "kernprof.prediction.run",

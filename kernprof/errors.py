@@ -3,7 +3,7 @@
 ::
 
     KernprofError
-    ├── GateFailed                 exit 1: a ``--fail-if`` condition holds
+    ├── GateFailed                 exit 1: a ``--fail-if`` condition holds, or can't be judged
     ├── UsageError                 exit 2: the caller asked for something that makes no sense
     │   ├── UnknownNameError       a name that is on no list; carries near ones
     │   └── ShapeError             a layer or launch shape that breaks a rule
@@ -35,7 +35,7 @@ class KernprofError(Exception):
 
 
 class GateFailed(KernprofError):
-    """A ``--fail-if`` condition holds."""
+    """A ``--fail-if`` condition holds, or can't be judged."""
 
     exit_code = 1
 

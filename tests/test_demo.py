@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pictures
 import pytest
+from test_pictures import drawn
 
 from kernprof.devices import find
 from kernprof.errors import UnavailableError
@@ -21,8 +23,7 @@ MOST_LINES, MOST_COLUMNS = 60, 100
 @pytest.fixture(scope="module")
 def demo() -> subprocess.CompletedProcess[str]:
     """The demo's output by the environment that runs the tests; nothing is installed."""
-    make = shutil.which("make")
-    if make is None:
+    if shutil.which("make") is None:
         pytest.skip("make is not installed")
     if reason := can_predict(find("p100")):
         pytest.skip(reason)
@@ -30,7 +31,7 @@ def demo() -> subprocess.CompletedProcess[str]:
         find_disassembler(60)
     except UnavailableError as missing:
         pytest.skip(str(missing))
-    command = [make, "-s", "-o", "here", "demo", "RUN=here", f"BIN={Path(sys.executable).parent}"]
+    command = pictures.demo_command(Path(sys.executable).parent)
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
@@ -47,17 +48,24 @@ def test_it_tells_the_paper_the_layer_the_direct_kernel_and_what_is_gained(
     demo: subprocess.CompletedProcess[str],
 ) -> None:
     places = [
-        demo.stdout.index(words)
+        " ".join(demo.stdout.split()).index(words)
         for words in (
             "Table V",
             "published",
             "caffe on NVIDIA Tesla P100",
             "direct on NVIDIA Tesla P100",
-            "times shorter",
+            "times less: --lowering direct",
             "To try next",
         )
     ]
     assert places == sorted(places)
+
+
+def test_its_picture_shows_it(demo: subprocess.CompletedProcess[str]) -> None:
+    picture = (pictures.PICTURES / "demo.svg").read_text("utf-8")
+    text = demo.stdout.replace(str(Path(sys.executable).parent), ".venv/bin")
+    now = ["$ make demo", *filter(None, map(str.rstrip, text.splitlines()))]
+    assert drawn(picture) == now, "docs/pictures/demo.svg is of an older demo: make pictures"
 
 
 def test_it_names_three_commands_that_work(demo: subprocess.CompletedProcess[str]) -> None:

@@ -12,7 +12,7 @@ from kernprof.cli.output import Format, emit, terminal_width, use_color
 from kernprof.errors import UsageError
 
 if TYPE_CHECKING:
-    from kernprof.view.brief import Lowered
+    from kernprof.layers.conclusion import Lowered
     from kernprof.view.table import Table
 
 BriefOption = Annotated[

@@ -21,7 +21,7 @@ from kernprof.cli.output import (
 from kernprof.errors import GateFailed
 
 if TYPE_CHECKING:
-    from kernprof.comparison.compare import Comparison
+    from kernprof.comparison.result import Comparison
     from kernprof.profile import KernelProfile
 
 _FULL_UP_TO = 4
@@ -39,8 +39,8 @@ def compare(
     match: Annotated[
         str,
         typer.Option(
-            help="How kernels are matched: auto (name and geometry, then name, then the only "
-            "ones), geometry, name, order."
+            help="How kernels are matched: auto (name and geometry, then name, then in order "
+            "what differs in nothing but its name), geometry, name, order."
         ),
     ] = "auto",
     kernel: Annotated[
@@ -60,6 +60,14 @@ def compare(
             "'stall.barrier > +1000 and cycles > +0% for gemv'. May be repeated.",
         ),
     ] = None,
+    allow_unjudged: Annotated[
+        bool,
+        typer.Option(
+            "--allow-unjudged",
+            help="Let gates pass that can't be judged: a value is missing, the launches are too "
+            "few, only one report has the kernel.",
+        ),
+    ] = False,
     junit: Annotated[
         Path | None, typer.Option(help="Write the gates as JUnit XML to this file.")
     ] = None,
@@ -84,14 +92,20 @@ def compare(
     if junit is not None:
         from kernprof.view.junit import junit as document
 
-        emit(document(comparison), junit)
-    if comparison.failed:
-        from kernprof.view.compare import gate_lines
+        emit(document(comparison, allow_unjudged=allow_unjudged), junit)
+    if comparison.passed:
+        return
+    from kernprof.view.compare import gate_lines
 
-        *first, last = gate_lines(comparison)
-        for line in first:
+    lines = gate_lines(comparison)
+    if allow_unjudged and not comparison.failed:
+        for line in lines:
             notice(line)
-        raise GateFailed(last)
+        return
+    *first, last = lines
+    for line in first:
+        notice(line)
+    raise GateFailed(last)
 
 
 def _load(path: str, kernel: str | None, launch: int | None) -> list[KernelProfile]:

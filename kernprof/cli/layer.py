@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,10 +34,10 @@ if TYPE_CHECKING:
 
     from kernprof.devices import Device
     from kernprof.layers import PredictedLaunch, StaticLaunch
+    from kernprof.layers.conclusion import Lowered
     from kernprof.lowering.report import LayerReport
     from kernprof.networks.ir import Layer
     from kernprof.timing import Caches, WhatIf
-    from kernprof.view.brief import Lowered
 
 
 class LayerSource(StrEnum):
@@ -160,6 +159,13 @@ def layer(
     ] = "base",
     embed_source: EmbedSource = False,
     brief: BriefOption = False,
+    alternatives: Annotated[
+        bool,
+        typer.Option(
+            "--alternatives/--no-alternatives",
+            help="Also predict another lowering that is cheap to simulate, for the conclusion.",
+        ),
+    ] = True,
     fmt: FormatOption = Format.TABLE,
     output: OutputOption = None,
     force: ForceOption = False,
@@ -167,6 +173,7 @@ def layer(
     """Show a layer: its cost, and the kernel launches it becomes on a GPU."""
     from kernprof.devices import find
     from kernprof.layers import static_launches
+    from kernprof.layers.conclusion import Lowered, cheap_alternative, conclude, same_work
     from kernprof.lowering.options import LoweringOptions
     from kernprof.lowering.report import layer_report
     from kernprof.measure.launcher import open_launcher
@@ -211,7 +218,7 @@ def layer(
     )
     report = layer_report(found, options, network=of, counter=counter)
     if brief or against is not None:
-        others = [] if against is None else [replace(options, lowering=against)]
+        others = [] if against is None else [same_work(options, report, against)]
         reports = [report, *(layer_report(found, o, network=of, counter=counter) for o in others)]
         show_layer([_lowered(each, device, source) for each in reports], fmt, output)
         return
@@ -237,14 +244,21 @@ def layer(
             )
         write([p.profile for p in predicted], output, embed_source=embed_source)
         return
+    lowered = [Lowered(report, device, statics, predicted)]
+    if predicted and alternatives:
+        other = cheap_alternative(found, report, device, network=of, counter=counter)
+        if other is not None:
+            times = _predicted(other[1], device, source, report.name, caches=caches)
+            lowered.append(Lowered(other[0], device, other[1], times))
+    conclusion = conclude(lowered)
     if fmt is Format.JSON:
-        emit(dump(view.layer_document(report, statics, device, predicted)), output)
+        emit(dump(view.layer_document(report, statics, device, predicted, conclusion)), output)
     elif fmt is Format.CSV:
-        emit(to_csv(view.flat_table(report, statics, device, predicted)), output)
+        emit(to_csv(view.flat_table(report, statics, device, predicted, conclusion)), output)
     else:
         tables = [view.launch_table(report, statics, device)]
         if predicted:
-            tables += view.predicted_tables(predicted, device)
+            tables += view.predicted_tables(predicted, device, conclusion)
         lines = "\n".join(view.layer_lines(report)) + "\n\n"
         emit_tables(tables, fmt, output, head=lines)
 
@@ -294,7 +308,7 @@ def _show_side_by_side(
 def _lowered(report: LayerReport, device: Device, source: LayerSource) -> Lowered:
     """Compile, and where possible simulate, a layer's launches."""
     from kernprof.layers import static_launches
-    from kernprof.view.brief import Lowered
+    from kernprof.layers.conclusion import Lowered
 
     statics = static_launches(report.launches, device)
     return Lowered(report, device, statics, _predicted(statics, device, source, report.name))

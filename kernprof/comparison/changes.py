@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Final
 
-from kernprof.comparison.noise import Noise, Sample, assess
+from kernprof.comparison.noise import LaunchPairs, Noise, Sample, Verdict, assess
 from kernprof.metrics.stall_reasons import StallClass
 from kernprof.profile import KernelProfile
 from kernprof.stalls.analysis import LaunchAnalysis
@@ -36,8 +37,8 @@ class Change:
         "%", "B", "ns", "cycles", "GHz", "" for a plain number.
     base, new
         Median over the launches; None where the profile doesn't tell.
-    noise
-        What the spread of the launches says.
+    verdict
+        What the launches say of the difference.
     hint
         Why a value is missing, or what would bring it.
     """
@@ -48,8 +49,18 @@ class Change:
     unit: str
     base: float | None
     new: float | None
-    noise: Noise
+    verdict: Verdict
     hint: str | None = None
+
+    @property
+    def noise(self) -> Noise:
+        """Whether the figure changed by more than the spread of the launches."""
+        return self.verdict.noise
+
+    @property
+    def pairs(self) -> LaunchPairs:
+        """(base, new) of each launch in order, where the launches of both sides belong together."""
+        return self.verdict.pairs
 
     @property
     def delta(self) -> float | None:
@@ -61,7 +72,15 @@ class Change:
         """Change in percent of the base; None where that is 0 or a value is missing."""
         if self.base is None or self.new is None or self.base == 0:
             return None
-        return 100 * (self.new - self.base) / abs(self.base)
+        return in_percent(self.base, self.new)
+
+    @property
+    def launches_pct(self) -> tuple[float, float, float] | None:
+        """Change of the single launches in percent: least, median and largest; None unpaired."""
+        if not self.pairs or any(before == 0 for before, _ in self.pairs):
+            return None
+        each = [in_percent(before, after) for before, after in self.pairs]
+        return min(each), median(each), max(each)
 
     @property
     def magnitude(self) -> float:
@@ -71,6 +90,13 @@ class Change:
         if self.base <= 0 or self.new <= 0:
             return math.inf
         return abs(math.log(self.new / self.base))
+
+
+def in_percent(base: float, new: float) -> float:
+    """Return a change in percent of the base; what appears out of nothing is beyond any percent."""
+    if base == 0:
+        return 0.0 if new == 0 else math.copysign(math.inf, new)
+    return 100 * (new - base) / abs(base)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +187,7 @@ def _figure_changes(
                 row.unit,
                 pair[0].value,
                 pair[1].value,
-                _noise(*samples),
+                _verdict(*samples),
                 pair[0].hint or pair[1].hint,
             )
         )
@@ -191,7 +217,7 @@ def _class_changes(
             _sample(value, None, [shares[stall_class] for shares in of_side])
             for value, of_side in zip((before, after), singles, strict=True)
         ]
-        found.append(Change(key, label, "row", "%", before, after, _noise(*samples), hint))
+        found.append(Change(key, label, "row", "%", before, after, _verdict(*samples), hint))
     return found
 
 
@@ -246,7 +272,13 @@ def _direct(
         lacking = base if values[0] is None else new
         told_by_nvprof = lacking.collector is not None and lacking.collector.tool == "nvprof"
         hint = _NVPROF.get(row.group, row.hint) if told_by_nvprof else row.hint
-    return Change(row.key, row.label, row.group, row.unit, *values, _noise(*samples), hint)
+        launches = base_launches if lacking is base else new_launches
+        telling = sum(row.value(launch) is not None for launch in launches)
+        if telling:
+            hint = (
+                f"only {telling} of its {len(launches)} launches tell it; {hint}, for all of them"
+            )
+    return Change(row.key, row.label, row.group, row.unit, *values, _verdict(*samples), hint)
 
 
 def _sample(
@@ -256,12 +288,12 @@ def _sample(
         return None
     known = tuple(single for single in singles if single is not None)
     if len(known) > 1:
-        return Sample(known, (min(known), max(known)))
+        return Sample(known, (min(known), max(known)), whole=len(known) == len(singles))
     return Sample((value,), spread or (value, value))
 
 
-def _noise(base: Sample | None, new: Sample | None) -> Noise:
-    return Noise.UNKNOWN if base is None or new is None else assess(base, new)
+def _verdict(base: Sample | None, new: Sample | None) -> Verdict:
+    return Verdict(Noise.UNKNOWN) if base is None or new is None else assess(base, new)
 
 
 _NVPROF: Final = {

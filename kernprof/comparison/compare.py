@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from kernprof._frames import frame, html_table
-from kernprof.comparison.changes import Change, changes, metric_change
+from kernprof.comparison.changes import Change, changes
 from kernprof.comparison.cycles import (
     Account,
     Part,
@@ -19,10 +16,18 @@ from kernprof.comparison.cycles import (
     parts,
     tells_busiest,
 )
-from kernprof.comparison.gates import Failure, Gate, check, parse, uncovered
+from kernprof.comparison.gates import (
+    Failure,
+    Gate,
+    Outcome,
+    Unjudged,
+    check,
+    parse,
+    uncovered,
+)
 from kernprof.comparison.levers import levers
-from kernprof.comparison.match import Match, Matched, match
-from kernprof.comparison.noise import Noise
+from kernprof.comparison.match import RENAMED, Match, Matched, match
+from kernprof.comparison.result import Comparison, Pair, common_measure, names_of
 from kernprof.comparison.sides import Lever, Side, Sides
 from kernprof.comparison.story import tell
 from kernprof.errors import UnknownNameError, UsageError
@@ -32,181 +37,12 @@ from kernprof.stalls.group import merge
 from kernprof.stalls.mix import mix
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 _DISASSEMBLED_PAIRS = 20
 """Up to so many pairs opcodes that a report does not store are had from its machine code."""
 
 Profiles = str | os.PathLike[str] | Report | KernelProfile | Sequence[KernelProfile]
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """One kernel on both sides.
-
-    Parameters
-    ----------
-    base, new
-        The launches of each side, merged (medians) and analysed.
-    matched_by
-        What the two have in common.
-    changes
-        Figures of both sides.
-    parts
-        Where the elapsed cycles went, what changed most first; empty where it can't be told.
-    family
-        Family of stall metrics behind ``parts``.
-    scope
-        Whose cycles ``parts`` are: "busiest SM" or "average SM".
-    sentence
-        What changed and what explains it.
-    levers
-        What changed in the kernel itself, as far as counts show it.
-    notes
-        What a reader must know (different GPUs, sources, clocks).
-    launches
-        The single launches of the base and of the new side.
-    """
-
-    base: LaunchAnalysis
-    new: LaunchAnalysis
-    matched_by: str
-    changes: tuple[Change, ...]
-    parts: tuple[Part, ...]
-    family: str | None
-    scope: str
-    sentence: str
-    levers: tuple[Lever, ...]
-    notes: tuple[str, ...]
-    launches: tuple[tuple[KernelProfile, ...], tuple[KernelProfile, ...]]
-
-    @property
-    def kernel(self) -> str:
-        """Name of the kernel; both names where they differ."""
-        before, after = self.base.profile.kernel, self.new.profile.kernel
-        return before if before == after else f"{before} -> {after}"
-
-    def whole(self, key: str) -> tuple[float, float] | None:
-        """Return cycles or time of all launches of each side together; None where one is unknown.
-
-        Parameters
-        ----------
-        key
-            ``cycles`` or ``duration_ns``.
-        """
-        found = self.change(key)
-        if found.base is None or found.new is None:
-            return None
-        return found.base * self.base.profile.launches, found.new * self.new.profile.launches
-
-    def change(self, name: str) -> Change:
-        """Return the change of a figure, of ``stall.REASON`` or of a metric by its name.
-
-        Raises
-        ------
-        UnknownNameError
-            No figure has that name.
-        """
-        for found in self.changes:
-            if found.key == name:
-                return found
-        if name.startswith("stall."):
-            return self._stall(name)
-        if "__" in name:
-            return metric_change(name, self.base.profile, self.new.profile, *self.launches)
-        known = [change.key for change in self.changes]
-        raise UnknownNameError("figure", name, [*known, "stall.long_scoreboard"])
-
-    def _stall(self, name: str) -> Change:
-        wanted = name.removeprefix("stall.")
-        for part in self.parts:
-            if part.name == wanted:
-                values = part.base_cycles, part.new_cycles
-                return Change(name, name, "parts", "cycles", *values, part.noise)
-        known = [f"stall.{part.name}" for part in self.parts]
-        if known:
-            raise UnknownNameError("stall reason", name, known)
-        hint = "; ".join(self.notes) or "the cycles can't be split"
-        return Change(name, name, "parts", "cycles", None, None, Noise.UNKNOWN, hint)
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Two reports, kernel by kernel.
-
-    Parameters
-    ----------
-    pairs
-        Kernels that both sides have: first what explains most of the difference of all of them
-        together, in the order of the base where that isn't known.
-    only_base, only_new
-        Kernels that one side lacks.
-    gates, failed
-        The gates that were checked, and those that kernels don't pass.
-    """
-
-    pairs: tuple[Pair, ...]
-    only_base: tuple[KernelProfile, ...]
-    only_new: tuple[KernelProfile, ...]
-    gates: tuple[Gate, ...] = ()
-    failed: tuple[Failure, ...] = ()
-
-    @property
-    def measure(self) -> str | None:
-        """What all pairs tell and is summed up: ``duration_ns``, ``cycles`` or None."""
-        return _measure(self.pairs)
-
-    def whole(self) -> tuple[float, float] | None:
-        """Return time (or cycles) of all compared launches together, base and new."""
-        key = self.measure
-        if key is None:
-            return None
-        sums = [pair.whole(key) or (0.0, 0.0) for pair in self.pairs]
-        return math.fsum(s[0] for s in sums), math.fsum(s[1] for s in sums)
-
-    def share_of_change_pct(self, pair: Pair) -> float | None:
-        """Return a pair's share of the change of all together (they add up to 100).
-
-        None where a pair tells neither time nor cycles, or nothing changed.
-        """
-        key, together = self.measure, self.whole()
-        own = None if key is None else pair.whole(key)
-        if own is None or together is None or together[0] == together[1]:
-            return None
-        return 100 * (own[1] - own[0]) / (together[1] - together[0])
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return one row a kernel and figure.
-
-        Raises
-        ------
-        UnavailableError
-            pandas is not installed.
-        """
-        return frame(self.records())
-
-    def records(self) -> Iterable[Mapping[str, str | float | None]]:
-        """Yield one flat record a kernel and figure, attributed cycles included."""
-        for pair in self.pairs:
-            attributed = [pair.change(f"stall.{part.name}") for part in pair.parts]
-            for change in (*pair.changes, *attributed):
-                yield {
-                    "kernel": pair.kernel,
-                    "base_origin": pair.base.profile.origin,
-                    "new_origin": pair.new.profile.origin,
-                    "group": change.group,
-                    "key": change.key,
-                    "unit": change.unit,
-                    "base": change.base,
-                    "new": change.new,
-                    "delta": change.delta,
-                    "relative_pct": change.relative_pct,
-                    "noise": str(change.noise),
-                }
-
-    def _repr_html_(self) -> str:
-        """Show the changes in a notebook."""
-        return html_table(self.records())
 
 
 def compare(
@@ -226,7 +62,8 @@ def compare(
     match_by
         How kernels are matched: "auto", "geometry", "name" or "order".
     fail_if
-        Gates; see ``kernprof.comparison.gates``. What fails is in the result, nothing is raised.
+        Gates; see ``kernprof.comparison.gates``. What fails or can't be judged is in the result,
+        nothing is raised.
     options
         How stalls are counted.
 
@@ -254,35 +91,53 @@ def compare(
         )
     few = len(matching.pairs) <= _DISASSEMBLED_PAIRS
     pairs = _ranked([_pair(found, options, disassembled=few) for found in matching.pairs])
-    names_of = [
-        (
-            p.base.profile.kernel,
-            p.base.profile.demangled,
-            p.new.profile.kernel,
-            p.new.profile.demangled,
-        )
-        for p in pairs
-    ]
-    for gate in uncovered(gates, names_of):
+    failed, unjudged = _judged(gates, pairs, only_base, only_new)
+    return Comparison(pairs, only_base, only_new, gates, failed, unjudged)
+
+
+def _judged(
+    gates: Sequence[Gate],
+    pairs: Sequence[Pair],
+    only_base: Sequence[KernelProfile],
+    only_new: Sequence[KernelProfile],
+) -> tuple[tuple[Failure, ...], tuple[Unjudged, ...]]:
+    """Check all kernels against all gates."""
+    alone = [("base", profile) for profile in only_base]
+    alone += [("new", profile) for profile in only_new]
+    names = [pair.names for pair in pairs]
+    for gate in uncovered(gates, [*names, *(names_of(profile) for _, profile in alone)]):
         shown = ", ".join(dict.fromkeys(pair.kernel for pair in pairs))
         raise UsageError(f"--fail-if {gate.text!r} is for no kernel; compared are: {shown}")
-    failed = [
-        Failure(gate.text, index, pair.kernel, reason)
-        for index, (pair, names) in enumerate(zip(pairs, names_of, strict=True))
+    failed: list[Failure] = []
+    unjudged: list[Unjudged] = []
+    for index, pair in enumerate(pairs):
+        for gate in gates:
+            if not gate.concerns(*names[index]):
+                continue
+            found = check(gate, pair.change)
+            if found.outcome is Outcome.FAILED:
+                failed.append(Failure(gate.text, index, pair.kernel, found.reason))
+            elif found.outcome is Outcome.UNJUDGED:
+                unjudged.append(Unjudged(gate.text, index, pair.kernel, found.reason))
+    unjudged += [
+        Unjudged(
+            gate.text,
+            None,
+            profile.kernel,
+            f"only the {side} has this kernel, so there is nothing to compare",
+            side,
+            profile.origin,
+        )
+        for side, profile in alone
         for gate in gates
-        if gate.concerns(*names) and (reason := check(gate, pair.change)) is not None
+        if gate.concerns(*names_of(profile))
     ]
-    return Comparison(pairs, only_base, only_new, gates, tuple(failed))
-
-
-def _measure(pairs: Sequence[Pair]) -> str | None:
-    keys = ("duration_ns", "cycles")
-    return next((k for k in keys if pairs and all(pair.whole(k) for pair in pairs)), None)
+    return tuple(failed), tuple(unjudged)
 
 
 def _ranked(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
     """Sort by what each pair adds to the difference of all, the most first."""
-    key = _measure(pairs)
+    key = common_measure(pairs)
     if key is None:
         return tuple(pairs)
 
@@ -312,7 +167,7 @@ def _pair(found: Matched, options: StallOptions, *, disassembled: bool) -> Pair:
     busiest = tells_busiest(base.profile) and tells_busiest(new.profile)
     accounts = tuple(account(side, family, busiest=busiest) for side in (base, new))
     side_by_side: tuple[Part, ...] = ()
-    notes = _notes(base, new)
+    notes = _notes(base, new, found.by)
     if accounts[0] is not None and accounts[1] is not None:
         singles = [
             _accounts(launches, options, family, busiest=busiest)
@@ -362,9 +217,19 @@ def _levers(
     return levers(Sides(base, new, by_key), faster=(total.delta or 0.0) <= 0)
 
 
-def _notes(base: LaunchAnalysis, new: LaunchAnalysis) -> list[str]:
+def _notes(base: LaunchAnalysis, new: LaunchAnalysis, matched_by: str) -> list[str]:
     before, after = base.profile, new.profile
     notes = []
+    if matched_by == RENAMED:
+        notes.append(
+            "the names differ: taken for one kernel, since what is left on both sides has equal "
+            "geometry and equally many launches, in order (--match name does not)"
+        )
+    if before.launches != after.launches:
+        notes.append(
+            f"different numbers of launches ({before.launches:,} and {after.launches:,}): figures "
+            "are those of one launch"
+        )
     if before.gpu.name != after.gpu.name or before.gpu.cc != after.gpu.cc:
         notes.append(f"different GPUs: {before.gpu.name} and {after.gpu.name}")
     if before.source != after.source:

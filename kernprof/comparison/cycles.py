@@ -21,7 +21,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from kernprof.comparison.noise import Noise, Sample, assess
+from kernprof.comparison.noise import Noise, Sample, Verdict, assess
 from kernprof.metrics.stall_reasons import families
 from kernprof.profile import KernelProfile
 from kernprof.stalls.analysis import LaunchAnalysis
@@ -56,15 +56,20 @@ class Part:
     """One part on both sides.
 
     ``share_of_change_pct`` is its share of the change of all cycles (100 together; a part that
-    moved the other way is negative), None where the elapsed cycles did not change. ``noise`` is
-    what the spread of the launches says of this part.
+    moved the other way is negative), None where the elapsed cycles did not change. ``verdict`` is
+    what the launches say of this part.
     """
 
     name: str
     base_cycles: float
     new_cycles: float
     share_of_change_pct: float | None
-    noise: Noise
+    verdict: Verdict
+
+    @property
+    def noise(self) -> Noise:
+        """Whether the part changed by more than the spread of the launches."""
+        return self.verdict.noise
 
     @property
     def delta_cycles(self) -> float:

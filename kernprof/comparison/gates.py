@@ -9,20 +9,27 @@ Grammar, nothing of it evaluated by Python::
            | SIGN NUMBER          change in the figure's own unit (points for percent)
            | NUMBER               the new value itself
 
+A gate that can't be judged (a value is missing, the launches are too few, only one side has the
+kernel) does not pass. Of launches that belong together (``kernprof.comparison.noise``) both the
+median of their changes and the change of all together are held against an amount.
+
 NAME is ``cycles``, ``duration_ns``, any other key of the comparison, ``stall.REASON`` (attributed
 cycles) or a metric by its whole name. PATTERN is a regular expression for kernel names.
 """
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
+from statistics import median
 from typing import Final
 
-from kernprof.comparison.changes import Change
-from kernprof.comparison.noise import Noise
+from kernprof.comparison.changes import Change, in_percent
+from kernprof.comparison.noise import Noise, few_decide, one_way
 from kernprof.errors import UsageError
 
 _MOST_CHARS = 1000
@@ -37,6 +44,19 @@ _OPERATORS: Final[Mapping[str, Callable[[float, float], bool]]] = {
     "<": operator.lt,
     "<=": operator.le,
 }
+
+
+# Launches of unlike work are no repeats of one another.
+_FEW_DECIDE: Final = (
+    "all launches together exceed the amount, but one by one they don't bear it out: a few "
+    "launches decide, and nothing tells whether their change is noise (--base-launch and "
+    "--new-launch choose one)"
+)
+_UNLIKE: Final = (
+    "the launches differ too much from one another to be repeats, and those of one side don't "
+    "belong to those of the other in order, so that nothing tells work from noise (--kernel, "
+    "--base-launch and --new-launch choose)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +97,42 @@ class Failure:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Unjudged:
+    """A gate of which nothing can be said for a kernel, and why; it does not pass.
+
+    ``pair`` is the kernel's position in the comparison, None for a kernel that only one side has;
+    ``side`` is that side ("base" or "new"), None for a pair. ``origin`` tells kernels of one name
+    apart there.
+    """
+
+    gate: str
+    pair: int | None
+    kernel: str
+    reason: str
+    side: str | None = None
+    origin: str | None = None
+
+
+class Outcome(StrEnum):
+    """What a gate says of a kernel."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    UNJUDGED = "not judged"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a gate says of a kernel, and why it doesn't pass (empty where it does)."""
+
+    outcome: Outcome
+    reason: str = ""
+
+
+_PASSED: Final = Judgement(Outcome.PASSED)
+
+
 def parse(text: str) -> Gate:
     """Read one gate.
 
@@ -113,7 +169,7 @@ def parse(text: str) -> Gate:
     return Gate(text.strip(), tuple(tests), kernels)
 
 
-def check(gate: Gate, find: Callable[[str], Change]) -> str | None:
+def check(gate: Gate, find: Callable[[str], Change]) -> Judgement:
     """Check one kernel against a gate.
 
     Parameters
@@ -123,23 +179,84 @@ def check(gate: Gate, find: Callable[[str], Change]) -> str | None:
 
     Returns
     -------
-    str or None
-        Why the kernel fails: when all tests hold, or when one of them can't be told (a gate that
-        passes because its metric was not collected would guard nothing). A change within the noise
-        of the launches doesn't hold.
+    Judgement
+        Failed when all tests hold; passed when one of them doesn't, whatever the others say. Else
+        it is not judged: a gate that passes because its metric was not collected, or because too
+        few launches were, would guard nothing.
     """
-    reasons: list[str] = []
-    for test in gate.tests:
-        change = find(test.name)
-        measured = _measured(test, change)
-        if measured is None:
-            return _unknown(test, change)
-        if test.kind != "value" and change.noise is Noise.WITHIN_NOISE:
-            return None
-        if not _OPERATORS[test.op](measured, test.amount):
-            return None
-        reasons.append(f"{test.name} {_plain(change.base)} -> {_plain(change.new)}{_shown(change)}")
-    return "; ".join(reasons)
+    found = [_judge(test, find(test.name)) for test in gate.tests]
+    for outcome in (Outcome.PASSED, Outcome.UNJUDGED):
+        reasons = [each.reason for each in found if each.outcome is outcome]
+        if reasons:
+            return Judgement(outcome, "; ".join(filter(None, reasons)))
+    return Judgement(Outcome.FAILED, "; ".join(each.reason for each in found))
+
+
+def _judge(test: Test, change: Change) -> Judgement:
+    """Tell whether one test holds (failed), doesn't (passed), or can't be judged."""
+    # The new value alone is enough where nothing is compared.
+    if change.new is None or (change.base is None and test.kind != "value"):
+        return Judgement(Outcome.UNJUDGED, _unknown(test, change))
+    figures = f"{test.name} {_plain(change.base)} -> {_plain(change.new)}{_shown(change)}"
+    holds = _OPERATORS[test.op]
+    exceeds = [holds(amount, test.amount) for amount in _amounts(test, change)]
+    needs_change = test.kind != "value" and holds(0.0, test.amount)
+    if not any(exceeds):
+        # "cycles > -5%" asks for an improvement, which noise is not.
+        if needs_change and change.noise.doubtful:
+            return Judgement(Outcome.UNJUDGED, f"{figures}: the launches show no difference")
+        return _PASSED
+    if needs_change or test.kind == "value":
+        return Judgement(Outcome.FAILED, figures)
+    if change.noise is Noise.TOO_FEW:
+        return Judgement(Outcome.UNJUDGED, f"{figures}: {_too_few(change)}")
+    if change.pairs and exceeds[1] and not (exceeds[0] and change.noise is Noise.SIGNIFICANT):
+        return _all_together(change, figures)
+    if change.verdict.unlike and not (exceeds[0] and change.noise is Noise.SIGNIFICANT):
+        return Judgement(Outcome.UNJUDGED, f"{figures}: {_UNLIKE}")
+    return _PASSED if change.noise is Noise.WITHIN_NOISE else Judgement(Outcome.FAILED, figures)
+
+
+def _all_together(change: Change, figures: str) -> Judgement:
+    """Judge launches that exceed the amount together, while their median does not for sure."""
+    few = few_decide(change.pairs)
+    if change.noise is not Noise.SIGNIFICANT:
+        return Judgement(Outcome.UNJUDGED, f"{figures}: {_FEW_DECIDE}") if few else _PASSED
+    total = math.fsum(after - before for before, after in change.pairs)
+    middle = median(after - before for before, after in change.pairs)
+    if one_way(change.pairs) or (not few and middle * total > 0):
+        return Judgement(Outcome.FAILED, figures)
+    return Judgement(Outcome.UNJUDGED, f"{figures}: {_FEW_DECIDE}")
+
+
+def _amounts(test: Test, change: Change) -> tuple[float, ...]:
+    """Return what is held against the amount: the median; of launches of unlike work the mean too.
+
+    The mean changes by as many percent as the sum: a long launch that got slower is in it, while
+    the median doesn't see it.
+    """
+    if test.kind == "value":
+        return () if change.new is None else (change.new,)
+    sides = change.base or 0.0, change.new or 0.0
+    amount = in_percent if test.kind == "relative" else _difference
+    verdict = change.verdict
+    middle = median(amount(*pair) for pair in verdict.pairs) if verdict.paired else amount(*sides)
+    if not verdict.paired and not verdict.unlike:
+        return (middle,)
+    means = [math.fsum(side) / len(side) for side in (verdict.base, verdict.new)]
+    return middle, amount(means[0], means[1])
+
+
+def _difference(base: float, new: float) -> float:
+    return new - base
+
+
+def _too_few(change: Change) -> str:
+    base, new = len(change.verdict.base), len(change.verdict.new)
+    if base == new == 1:
+        return "of launches only least and largest are known, and the sides overlap"
+    held = f"{base} and {new} launches are too few to tell this from noise"
+    return f"{held}; 6 on each side tell"
 
 
 def _test(found: re.Match[str], text: str) -> Test:
@@ -154,15 +271,6 @@ def _test(found: re.Match[str], text: str) -> Test:
     return Test(found["name"], found["op"], amount, kind)
 
 
-def _measured(test: Test, change: Change) -> float | None:
-    if test.kind == "relative":
-        # From nothing to nothing is no change; from nothing to something is beyond any percentage.
-        if change.base == 0 and change.new is not None:
-            return 0.0 if change.new == 0 else float("inf") if change.new > 0 else float("-inf")
-        return change.relative_pct
-    return change.delta if test.kind == "difference" else change.new
-
-
 def _unknown(test: Test, change: Change) -> str:
     sides = [side for side, value in (("base", change.base), ("new", change.new)) if value is None]
     hint = f": {change.hint}" if change.hint else ""
@@ -174,8 +282,11 @@ def _plain(value: float | None) -> str:
 
 
 def _shown(change: Change) -> str:
-    relative = change.relative_pct
-    return "" if relative is None else f" ({relative:+.2f} %)"
+    relative, each = change.relative_pct, change.launches_pct
+    shown = "" if relative is None else f" ({relative:+.2f} %)"
+    if each is None:
+        return shown
+    return f"{shown}, launch by launch {each[0]:+.2f} to {each[2]:+.2f} %, median {each[1]:+.2f} %"
 
 
 def _wrong(text: str, position: int, expected: str) -> UsageError:

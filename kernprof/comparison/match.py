@@ -12,12 +12,17 @@ from kernprof.stalls.group import gathered
 
 Members = list[KernelProfile]
 
+RENAMED = "order: renamed, with equal geometry and number of launches"
+"""What kernels of different names are matched by."""
+
 
 class Match(StrEnum):
     """How kernels are matched.
 
-    ``auto`` takes what is surest first: name and geometry, then name, then, where each side has
-    exactly one kernel at all, that one. The others do only what they say.
+    ``auto`` takes what is surest first: name and geometry, then name, then order: where each side
+    has exactly one kernel at all, and where what is left on both sides is alike in everything but
+    the name (as many kernels, each with the geometry and the number of launches of its partner).
+    The others do only what they say.
     """
 
     AUTO = "auto"
@@ -74,6 +79,9 @@ def match(
             pairs += _take(left, right, _short_name, "function name")
         if how is Match.AUTO and alone and left:
             pairs.append((left.pop(), right.pop(), "order: one kernel on each side"))
+        elif how is Match.AUTO and _renamed(left, right):
+            pairs += [(a, b, RENAMED) for a, b in zip(left, right, strict=True)]
+            left, right = [], []
     pairs.sort(key=lambda pair: order[id(pair[0][0])])
     return Matching(
         tuple(Matched(tuple(a), tuple(b), by) for a, b, by in pairs),
@@ -98,6 +106,21 @@ def _take(
             left[:] = [item for item in left if item is not members]
             right[:] = [item for item in right if item is not partner]
     return pairs
+
+
+def _renamed(left: Sequence[Members], right: Sequence[Members]) -> bool:
+    """Tell whether the kernels left on both sides differ, one by one, in nothing but the name."""
+    return len(left) == len(right) and all(map(_alike, left, right))
+
+
+def _alike(base: Members, new: Members) -> bool:
+    before, after = base[0], new[0]
+    # A geometry that neither side tells is no likeness.
+    if before.grid is None or before.block is None:
+        return False
+    if (before.grid, before.block) != (after.grid, after.block):
+        return False
+    return sum(p.launches for p in base) == sum(p.launches for p in new)
 
 
 def _geometry(profile: KernelProfile) -> object:

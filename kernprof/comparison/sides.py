@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from kernprof.comparison.changes import Change
-from kernprof.comparison.noise import Noise
 from kernprof.profile import KernelProfile
 from kernprof.stalls.mix import Mix
 
@@ -72,11 +71,11 @@ class Sides:
         return self.base, self.new
 
     def pair(self, key: str) -> tuple[float, float] | None:
-        """Return a figure of both sides; None where one is missing or the change is noise."""
+        """Return a figure of both sides; None where one is missing or the change may be noise."""
         change = self.changes.get(key)
         if change is None or change.base is None or change.new is None:
             return None
-        return None if change.noise is Noise.WITHIN_NOISE else (change.base, change.new)
+        return None if change.noise.doubtful else (change.base, change.new)
 
     def counts(self, group: str) -> tuple[float, float] | None:
         """Return the instructions of a group on both sides."""

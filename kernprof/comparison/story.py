@@ -60,11 +60,13 @@ def tell(
     """
     by_key = {change.key: change for change in all_changes}
     total = by_key["cycles"] if by_key["cycles"].delta is not None else by_key["duration_ns"]
-    headline = _headline(total)
+    headline = _headline(total) + _each_launch(total)
     if total.delta is None:
         return headline + "."
     if total.noise is Noise.WITHIN_NOISE:
         return f"{headline}: within the spread of the launches, so no difference is shown."
+    if total.noise is Noise.TOO_FEW:
+        return f"{headline}: too few launches to tell this from noise."
     sentences = [headline]
     if _is_equal(total):
         sentences += _moved(parts, total, by_key)
@@ -121,6 +123,14 @@ def _headline(total: Change) -> str:
     return f"{factor:.{2 if factor < 10 else 1}f}x {word} ({figures}, {total.relative_pct:+.1f} %)"
 
 
+def _each_launch(total: Change) -> str:
+    """Say how far the launches moved one by one, where they belong together."""
+    each = total.launches_pct
+    if each is None or each[0] == each[2]:
+        return ""
+    return f", launch by launch {each[0]:+.1f} to {each[2]:+.1f} %"
+
+
 def _is_equal(total: Change) -> bool:
     return total.relative_pct is not None and abs(total.relative_pct) < _EQUAL_PCT
 
@@ -128,7 +138,7 @@ def _is_equal(total: Change) -> bool:
 def _moved(parts: Sequence[Part], total: Change, by_key: Mapping[str, Change]) -> list[str]:
     """Tell the largest gain and the largest loss that make up for each other."""
     least = _MOVED_PCT / 100 * (total.base or 0.0)
-    told = [part for part in parts if part.noise is not Noise.WITHIN_NOISE]
+    told = [part for part in parts if not part.noise.doubtful]
     fewer = next((p for p in told if p.delta_cycles < -least), None)
     more = next((p for p in told if p.delta_cycles > least), None)
     if fewer is None or more is None:
@@ -141,7 +151,7 @@ def _explaining(parts: Sequence[Part], delta: float) -> list[Part]:
     found: list[Part] = []
     explained = 0.0
     for part in parts:
-        if part.delta_cycles * delta <= 0 or part.noise is Noise.WITHIN_NOISE:
+        if part.delta_cycles * delta <= 0 or part.noise.doubtful:
             continue
         share = part.share_of_change_pct or 0.0
         if found and (explained >= _EXPLAINED_PCT or share < _COUNTER_PCT):
@@ -155,7 +165,7 @@ def _explaining(parts: Sequence[Part], delta: float) -> list[Part]:
 
 def _against(parts: Sequence[Part], delta: float) -> Part | None:
     for part in parts:
-        if part.delta_cycles * delta < 0 and part.noise is not Noise.WITHIN_NOISE:
+        if part.delta_cycles * delta < 0 and not part.noise.doubtful:
             enough = abs(part.share_of_change_pct or 0.0) >= _COUNTER_PCT
             return part if enough else None
     return None
@@ -181,7 +191,7 @@ def _witness(part: Part, known: Cause, by_key: Mapping[str, Change]) -> str | No
         if (change := by_key.get(key)) is not None
         and change.delta is not None
         and change.delta * expected > 0
-        and change.noise is not Noise.WITHIN_NOISE
+        and not change.noise.doubtful
         and change.magnitude >= _LEAST_LINK
     ]
     if not fitting:

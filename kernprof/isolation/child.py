@@ -27,6 +27,8 @@ from kernprof.isolation.walls import Scope, raise_walls
 _MAX_ANSWER_BYTES = 1 << 30
 _CHUNK_BYTES = 1 << 20
 _GRACE_S = 2.0
+_MAX_HANDLES = 1 << 16
+_SPARE_HANDLES = 16
 _DONE, _RAISED = 0, 1
 _PROBE = Limits(memory_bytes=1 << 28, wall_s=60, cpu_s=20)
 
@@ -173,11 +175,18 @@ def _close_others(keep: set[int]) -> None:
     for standard in (0, 1, 2):
         if standard not in keep:
             os.dup2(null, standard)
-    before = 2
-    for handle in sorted(h for h in keep if h > 2):
-        os.closerange(before + 1, handle)
-        before = handle
-    os.closerange(before + 1, max(before + 1, os.sysconf("SC_OPEN_MAX")))
+    for handle in _open_handles():
+        if handle > 2 and handle not in keep:
+            with suppress(OSError):
+                os.close(handle)
+
+
+def _open_handles() -> list[int]:
+    """Return the open descriptors; where the system does not list them, all that there can be."""
+    for folder in ("/proc/self/fd", "/dev/fd"):
+        with suppress(OSError, ValueError):
+            return [int(name) for name in os.listdir(folder)]
+    return list(range(min(os.sysconf("SC_OPEN_MAX"), _MAX_HANDLES)))
 
 
 def _apply(limits: Limits) -> None:
@@ -192,7 +201,8 @@ def _apply(limits: Limits) -> None:
     lower(resource.RLIMIT_AS, _own_bytes() + limits.memory_bytes)
     # At the lower one the kernel says so (SIGXCPU), at the upper one it just ends the process.
     lower(resource.RLIMIT_CPU, max(1, round(limits.cpu_s)), 1)
-    lower(resource.RLIMIT_NOFILE, limits.open_files)
+    # The walls open some themselves, behind those that a program's parent has open.
+    lower(resource.RLIMIT_NOFILE, max(limits.open_files, max(_open_handles()) + _SPARE_HANDLES))
     lower(resource.RLIMIT_CORE, 0)
     lower(resource.RLIMIT_FSIZE, 0)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from kernprof.devices.model import Device
 from kernprof.layers import PredictedLaunch, StaticLaunch
+from kernprof.layers.conclusion import Lowered, conclude, sum_of
 from kernprof.lowering.report import LayerReport
 from kernprof.stalls.analysis import LaunchAnalysis, analyse
+from kernprof.view.conclusion import counted, sentences
 from kernprof.view.layers import layer_lines
 from kernprof.view.stalls import duration, launch_table
 from kernprof.view.table import Cell, Table, text
@@ -19,48 +20,6 @@ WIDTH = 100
 
 _MOST_COLUMNS = 8
 _GAP = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Lowered:
-    """A layer's launches under one lowering on one GPU.
-
-    Parameters
-    ----------
-    report
-        The layer and its launches.
-    device
-        The GPU.
-    statics
-        The launches, compiled for it.
-    predicted
-        The same launches, simulated; empty where that was not possible.
-    """
-
-    report: LayerReport
-    device: Device
-    statics: Sequence[StaticLaunch]
-    predicted: Sequence[PredictedLaunch]
-
-    @property
-    def name(self) -> str:
-        """The lowering."""
-        return str(self.report.options.lowering)
-
-    @property
-    def launches(self) -> int:
-        """How often something is launched."""
-        return sum(static.launch.count for static in self.statics)
-
-    @property
-    def least_ns(self) -> float:
-        """The time below which the launches can't get, in ns."""
-        return sum(static.least_time_ns for static in self.statics)
-
-    @property
-    def time_ns(self) -> float | None:
-        """Predicted time of all launches in ns; None where one's is not known."""
-        return _sum([p.time_ns for p in self.predicted])
 
 
 def layer_tables(found: Sequence[Lowered]) -> list[Table]:
@@ -83,26 +42,10 @@ def layer_conclusion(found: Sequence[Lowered]) -> list[str]:
     """
     from kernprof.timing.accuracy import model_error
 
-    first, *others = found
-    base = first.time_ns
-    if base is None:
+    conclusion = conclude(found)
+    if conclusion is None:
         return []
-    least = first.least_ns
-    sentences = [
-        f"{first.name} takes {base / least:,.0f} times the {duration(least)} that its operations "
-        "or its traffic need on this GPU."
-    ]
-    for other in others:
-        time = other.time_ns
-        if time is None:
-            continue
-        ratio, word = (base / time, "shorter") if time <= base else (time / base, "longer")
-        sentences.append(
-            f"{other.name} does the same work in {duration(time)}, {ratio:.1f} times {word}, with "
-            f"{_counted(other.launches)} instead of {first.launches:,}; gaps between launches are "
-            "left out of both."
-        )
-    return _wrapped([" ".join(sentences), model_error().sentence])
+    return _wrapped([" ".join(sentences(conclusion)), model_error().sentence])
 
 
 def stall_tables(analyses: Sequence[LaunchAnalysis]) -> list[Table]:
@@ -137,7 +80,7 @@ def _width(table: Table) -> int:
 
 
 def _kernels(one: Lowered) -> Table:
-    title = f"{one.name} on {one.device.name}: {_counted(one.launches)}"
+    title = f"{one.name} on {one.device.name}: {counted(one.launches)}"
     total = one.time_ns
     if not one.predicted or total is None:
         rows: list[list[Cell]] = [
@@ -154,7 +97,7 @@ def _kernels(one: Lowered) -> Table:
         by_kernel.setdefault(_name(launch.static), []).append(launch)
     rows = []
     for name, launches in by_kernel.items():
-        time = _sum([p.time_ns for p in launches]) or 0.0
+        time = sum_of([p.time_ns for p in launches]) or 0.0
         # Launches of one kernel differ in shape: what holds the longest is what matters.
         analysis = analyse(max(launches, key=lambda p: p.time_ns or 0.0).profile)
         top = analysis.stalls.top(1) if analysis.stalls is not None else []
@@ -181,15 +124,6 @@ def _by_kernel(statics: Sequence[StaticLaunch]) -> dict[str, list[StaticLaunch]]
 
 def _name(static: StaticLaunch) -> str:
     return static.kernel.name + ("*" if static.launch.stand_in else "")
-
-
-def _counted(launches: int) -> str:
-    return f"{launches:,} launch{'' if launches == 1 else 'es'}"
-
-
-def _sum(times: Sequence[float | None]) -> float | None:
-    known = [time for time in times if time is not None]
-    return sum(known) if known and len(known) == len(times) else None
 
 
 def _wrapped(paragraphs: Sequence[str]) -> list[str]:

@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from kernprof.comparison.changes import Change
-from kernprof.comparison.compare import Comparison, Pair
+from kernprof.comparison.gates import Outcome
 from kernprof.comparison.noise import Noise
+from kernprof.comparison.result import Comparison, Pair
 from kernprof.profile import KernelProfile
 from kernprof.text import clean
 from kernprof.view.document import SCHEMA, launch_record
@@ -18,7 +19,13 @@ from kernprof.view.table import Cell, Table, escape, number, to_markdown
 _MARKDOWN_CHARS = 60_000
 """GitHub takes comments of up to 65,536 characters."""
 _MARKDOWN_ROWS = 50
-_MARKS = {Noise.WITHIN_NOISE: "~"}
+_FIRST = (Outcome.FAILED, Outcome.UNJUDGED, Outcome.PASSED)
+_MEANINGS = {
+    Noise.WITHIN_NOISE: "within the spread of the launches",
+    Noise.TOO_FEW: "too few launches to tell",
+}
+_NAMED = 3
+"""So many kernels with different numbers of launches are named in the line of all together."""
 
 
 def document(comparison: Comparison) -> dict[str, Any]:
@@ -28,7 +35,12 @@ def document(comparison: Comparison) -> dict[str, Any]:
         "schema": SCHEMA,
         "together": None
         if whole is None
-        else {"measure": comparison.measure, "base": whole[0], "new": whole[1]},
+        else {
+            "measure": comparison.measure,
+            "base": whole[0],
+            "new": whole[1],
+            "launches_as_in_base": any(_counts_differ(pair) for pair in comparison.pairs),
+        },
         "pairs": [
             {**_pair_record(pair), "share_of_difference_pct": comparison.share_of_change_pct(pair)}
             for pair in comparison.pairs
@@ -36,6 +48,16 @@ def document(comparison: Comparison) -> dict[str, Any]:
         "failed": [
             {"gate": f.gate, "pair": f.pair, "kernel": f.kernel, "reason": f.reason}
             for f in comparison.failed
+        ],
+        "unjudged": [
+            {
+                "gate": each.gate,
+                "pair": each.pair,
+                "only_in": each.side,
+                "kernel": each.kernel,
+                "reason": each.reason,
+            }
+            for each in comparison.unjudged
         ],
         "unmatched": {
             "base": [launch_record(profile) for profile in comparison.only_base],
@@ -53,7 +75,6 @@ def flat_table(comparison: Comparison) -> Table:
 def summary_table(comparison: Comparison) -> Table:
     """Return one row a kernel: cycles or time, and what explains the difference."""
     rows: list[list[Cell]] = []
-    failed = {failure.pair for failure in comparison.failed}
     names = labels(comparison)
     key = "cycles" if all(p.change("cycles").delta is not None for p in comparison.pairs) else ""
     key = key or comparison.measure or "cycles"
@@ -71,7 +92,7 @@ def summary_table(comparison: Comparison) -> Table:
                 *(_percent(change) for change in changes),
                 None if share is None else f"{share:+.1f} %",
                 why,
-                *(["failed" if index in failed else "passed"] if comparison.gates else []),
+                *([str(outcome(comparison, index))] if comparison.gates else []),
             ]
         )
     unit = "cycles" if key == "cycles" else "ns"
@@ -87,6 +108,15 @@ def summary_table(comparison: Comparison) -> Table:
     )
 
 
+def outcome(comparison: Comparison, index: int) -> Outcome:
+    """Tell what the gates say of a pair: failed, not judged or passed."""
+    if any(failure.pair == index for failure in comparison.failed):
+        return Outcome.FAILED
+    if any(each.pair == index for each in comparison.unjudged):
+        return Outcome.UNJUDGED
+    return Outcome.PASSED
+
+
 def together(comparison: Comparison) -> str | None:
     """Say what all kernels take together; None for a single one, or where a time is missing."""
     whole, key = comparison.whole(), comparison.measure
@@ -95,12 +125,34 @@ def together(comparison: Comparison) -> str | None:
     unit = "cycles" if key == "cycles" else "ns"
     base, new = whole
     change = f" ({100 * (new - base) / base:+.1f} %)" if base else ""
-    text = f"All launches together: {base:,.0f} -> {new:,.0f} {unit}{change}"
+    text = f"{_all_launches(comparison)}: {base:,.0f} -> {new:,.0f} {unit}{change}"
     first = comparison.pairs[0]
     share = comparison.share_of_change_pct(first)
     if share is None:
         return text + "."
     return f"{text}; {labels(comparison)[0]} is {share:.0f} % of the difference."
+
+
+def _all_launches(comparison: Comparison) -> str:
+    """Say what is summed up: where the numbers of launches differ, as many as the base has."""
+    names = labels(comparison)
+    differ = [
+        f"{name} {pair.counts[0]:,} against {pair.counts[1]:,}"
+        for name, pair in zip(names, comparison.pairs, strict=True)
+        if _counts_differ(pair)
+    ]
+    if not differ:
+        return "All launches together"
+    shown = ", ".join(differ[:_NAMED])
+    more = f", and {len(differ) - _NAMED} more" if len(differ) > _NAMED else ""
+    return (
+        f"Per launch, each kernel as often as the base launches it (different numbers: {shown}"
+        f"{more})"
+    )
+
+
+def _counts_differ(pair: Pair) -> bool:
+    return pair.counts[0] != pair.counts[1]
 
 
 def labels(comparison: Comparison) -> list[str]:
@@ -119,7 +171,7 @@ def cycles_table(pair: Pair, top: int) -> Table:
             part.name,
             number(part.base_cycles, 0),
             number(part.new_cycles, 0),
-            f"{_MARKS.get(part.noise, '')}{part.delta_cycles:+,.0f}",
+            f"{_mark(part.noise)}{part.delta_cycles:+,.0f}",
             None if part.share_of_change_pct is None else f"{part.share_of_change_pct:+.1f} %",
         ]
         for part in pair.parts[:top]
@@ -175,8 +227,10 @@ def closing(pair: Pair) -> list[str]:
             f"Cycles by cause: a scheduler of the {pair.scope}; counters for resident and issuing "
             f"cycles, the rest in proportion to the stalls of {pair.family}."
         )
-    if any(change.noise is Noise.WITHIN_NOISE for change in pair.changes):
-        lines.append("~: within the spread of the launches.")
+    seen = {change.noise for change in pair.changes}
+    meanings = [_MEANINGS[noise] for noise in _MEANINGS if noise in seen]
+    if meanings:
+        lines.append(f"~: {' or '.join(meanings)}.")
     return lines
 
 
@@ -202,8 +256,8 @@ def markdown(comparison: Comparison, top: int) -> str:
     all_of_them = together(comparison)
     if all_of_them is not None:
         blocks.append(f"{escape(all_of_them)}\n")
-    failed = {failure.pair for failure in comparison.failed}
-    order = sorted(range(len(comparison.pairs)), key=lambda index: index not in failed)
+    found = [outcome(comparison, index) for index in range(len(comparison.pairs))]
+    order = sorted(range(len(found)), key=lambda index: _FIRST.index(found[index]))
     table = summary_table(comparison)
     rows = [table.rows[index] for index in order]
     blocks.append(to_markdown(replace(table, rows=rows[:_MARKDOWN_ROWS])))
@@ -231,14 +285,21 @@ def markdown(comparison: Comparison, top: int) -> str:
 def _gate_blocks(comparison: Comparison) -> list[str]:
     if not comparison.gates:
         return []
-    count = len(comparison.failed)
-    blocks = [f"**{count} gate(s) failed**\n" if count else "**All gates passed**\n"]
-    blocks += [
-        f"- {escape(f.kernel)}: `{_code(f.gate)}`: {escape(f.reason)}\n"
-        for f in comparison.failed[:_MARKDOWN_ROWS]
+    counts = len(comparison.failed), len(comparison.unjudged)
+    told = [
+        f"{count} gate(s) {what}"
+        for count, what in zip(counts, (Outcome.FAILED, Outcome.UNJUDGED), strict=True)
+        if count
     ]
-    if count > _MARKDOWN_ROWS:
-        blocks.append(f"- and {count - _MARKDOWN_ROWS} more\n")
+    blocks = [f"**{', '.join(told) or 'All gates passed'}**\n"]
+    found = [(f.kernel, f.gate, f.reason) for f in comparison.failed]
+    found += [(u.kernel, u.gate, f"not judged: {u.reason}") for u in comparison.unjudged]
+    blocks += [
+        f"- {escape(kernel)}: `{_code(gate)}`: {escape(reason)}\n"
+        for kernel, gate, reason in found[:_MARKDOWN_ROWS]
+    ]
+    if len(found) > _MARKDOWN_ROWS:
+        blocks.append(f"- and {len(found) - _MARKDOWN_ROWS} more\n")
     return blocks
 
 
@@ -289,6 +350,7 @@ def _pair_record(pair: Pair) -> dict[str, Any]:
 
 
 def _change_record(change: Change) -> dict[str, Any]:
+    each = change.launches_pct
     return {
         "key": change.key,
         "group": change.group,
@@ -298,6 +360,14 @@ def _change_record(change: Change) -> dict[str, Any]:
         "delta": change.delta,
         "relative_pct": change.relative_pct,
         "noise": str(change.noise),
+        "launch_by_launch": None
+        if each is None
+        else {
+            "launches": len(change.pairs),
+            "least_pct": each[0],
+            "median_pct": each[1],
+            "largest_pct": each[2],
+        },
     }
 
 
@@ -338,17 +408,21 @@ def _value(value: float | None, unit: str) -> str | None:
 def _delta(change: Change) -> str | None:
     if change.delta is None:
         return None
-    mark = _MARKS.get(change.noise, "")
+    mark = _mark(change.noise)
     if not change.delta:
         return "0"
     shown = f"{change.delta:+,.0f}" if abs(change.delta) >= 100 else f"{change.delta:+.3g}"
     return f"{mark}{shown}" + (" points" if change.unit == "%" else "")
 
 
+def _mark(noise: Noise) -> str:
+    return "~" if noise.doubtful else ""
+
+
 def _percent(change: Change) -> str | None:
     if change.relative_pct is None:
         return None if change.delta is None else ""
-    mark = "~" if change.noise is Noise.WITHIN_NOISE else ""
+    mark = _mark(change.noise)
     return f"{mark}{change.relative_pct:+.1f} %"
 
 
@@ -357,5 +431,7 @@ def _code(text: str) -> str:
 
 
 def gate_lines(comparison: Comparison) -> Sequence[str]:
-    """Return one line a failed gate."""
-    return [f"failed: {f.kernel}: {f.gate}: {f.reason}" for f in comparison.failed]
+    """Return one line a gate that failed, then one a gate that was not judged."""
+    lines = [f"failed: {f.kernel}: {f.gate}: {f.reason}" for f in comparison.failed]
+    lines += [f"not judged: {u.kernel}: {u.gate}: {u.reason}" for u in comparison.unjudged]
+    return lines

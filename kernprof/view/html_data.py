@@ -9,7 +9,7 @@ from typing import Any
 
 from kernprof.advice.advise import advise_analysed
 from kernprof.advice.model import Advice
-from kernprof.comparison.compare import Comparison, Pair
+from kernprof.comparison.result import Comparison, Pair
 from kernprof.devices.model import Architecture
 from kernprof.devices.table import find, names
 from kernprof.errors import CubinError, KernprofError, UnavailableError, UsageError

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+from kernprof.advice.advise import advise_analysed
 from kernprof.devices.model import Device
 from kernprof.layers import PredictedLaunch, StaticLaunch, profile_of, total_energy
+from kernprof.layers.conclusion import Conclusion
 from kernprof.layers.measured import MeasuredLaunch
 from kernprof.lowering.report import LayerReport
-from kernprof.stalls.analysis import analyse
+from kernprof.stalls.analysis import LaunchAnalysis, analyse
+from kernprof.view.advice import advice_lines, advice_records
+from kernprof.view.conclusion import conclusion_record, sentences
 from kernprof.view.document import SCHEMA, profile_record
 from kernprof.view.energy import energy_note, energy_record, joules
 from kernprof.view.stalls import duration
 from kernprof.view.stalls import launch_table as table_v
 from kernprof.view.table import Cell, Table
+
+_CAUSES = 2
+"""Likely causes that are shown of a kernel."""
 
 
 def layer_lines(report: LayerReport) -> list[str]:
@@ -75,8 +83,13 @@ def launch_table(report: LayerReport, statics: Sequence[StaticLaunch], device: D
     return Table("", columns, rows, _notes(report, statics, device), align="lllrrrrrrlrrl")
 
 
-def predicted_tables(predicted: Sequence[PredictedLaunch], device: Device) -> list[Table]:
-    """Return where the layer's time goes, and Table V for each family's longest launch."""
+def predicted_tables(
+    predicted: Sequence[PredictedLaunch], device: Device, conclusion: Conclusion | None = None
+) -> list[Table]:
+    """Return where the layer's time goes, and Table V for each family's longest launch.
+
+    Under the second table stand the likely causes and the conclusion.
+    """
     from kernprof.timing.accuracy import model_error
 
     families = list(dict.fromkeys(p.static.kernel.family for p in predicted))
@@ -135,9 +148,18 @@ def predicted_tables(predicted: Sequence[PredictedLaunch], device: Device) -> li
     }
     analyses = [analyse(p.profile) for p in longest.values()]
     made = [Table("", columns, rows, notes, align="llrrrrrrrll")]
+    ends = [line for analysis in analyses for line in _causes(analysis)]
+    if conclusion is not None:
+        ends += ["Conclusion: " + " ".join(sentences(conclusion))]
     if analyses:
-        made.append(table_v(analyses, top=3))
+        made.append(replace(table_v(analyses, top=3), notes=ends))
     return made
+
+
+def _causes(analysis: LaunchAnalysis) -> list[str]:
+    """Return the likely causes behind the longest launch of a kernel, as lines."""
+    found = advice_lines(advise_analysed(analysis), most=_CAUSES)
+    return [f"Likely causes for {analysis.profile.kernel}:", *found] if found else []
 
 
 def _no_energy(device: Device) -> str:
@@ -155,6 +177,7 @@ def layer_document(
     statics: Sequence[StaticLaunch],
     device: Device,
     predicted: Sequence[PredictedLaunch] = (),
+    conclusion: Conclusion | None = None,
     measured: Sequence[MeasuredLaunch] = (),
 ) -> dict[str, Any]:
     """Return the document of ``kernprof layer --format json``."""
@@ -168,6 +191,7 @@ def layer_document(
             profile = profile_of(static, device, f"{report.name}#{position}")
         record = profile_record(analyse(profile))
         if predicted:
+            record["advice"] = advice_records(advise_analysed(analyse(profile)))
             whole = predicted[position].cycles
             record["cycles_range"] = [whole.low, whole.high]
             record["simulated_pct"] = whole.simulated_pct
@@ -193,6 +217,8 @@ def layer_document(
         from kernprof.timing.accuracy import model_error
 
         document["model_error"] = model_error().record()
+    if conclusion is not None:
+        document["conclusion"] = conclusion_record(conclusion)
     return document
 
 
@@ -226,8 +252,9 @@ def flat_table(
     statics: Sequence[StaticLaunch],
     device: Device,
     predicted: Sequence[PredictedLaunch] = (),
+    conclusion: Conclusion | None = None,
 ) -> Table:
-    """Return one row a distinct launch, for CSV."""
+    """Return one row a distinct launch, for CSV; the conclusion stands in the first."""
     columns = [
         "layer",
         "network",
@@ -258,7 +285,9 @@ def flat_table(
         "energy_j",
         "energy_low_j",
         "energy_high_j",
+        "conclusion",
     ]
+    said = None if conclusion is None else " ".join(sentences(conclusion))
     rows: list[list[Cell]] = [
         [
             report.name,
@@ -285,6 +314,7 @@ def flat_table(
             None if static.roofline is None else static.roofline.time_ns,
             None if static.roofline is None else static.roofline.kind,
             *_counted(predicted[position] if predicted else None),
+            said if position == 0 else None,
         ]
         for position, static in enumerate(statics)
     ]

@@ -243,6 +243,16 @@ def test_a_program_runs_behind_the_walls(tmp_path: Path) -> None:
     assert (given.returncode, given.stdout) == (0, "content")
 
 
+def test_a_program_runs_where_its_parent_has_many_files_open(tmp_path: Path) -> None:
+    """As a notebook's kernel has: the walls need descriptors, and these come behind all others."""
+    held = [os.open(tmp_path, os.O_RDONLY) for _ in range(100)]
+    try:
+        assert run_program(["/bin/echo", "here"], limits=LIMITS).stdout == "here\n"
+    finally:
+        for handle in held:
+            os.close(handle)
+
+
 @walls
 def test_a_program_reads_and_writes_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "in").write_text("content")

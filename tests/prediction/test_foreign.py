@@ -145,7 +145,7 @@ def test_what_breaks_out_of_the_simulator_ends_in_the_child(
 ) -> None:
     """With a translator that lets an index through, the second wall stands."""
     monkeypatch.setenv("KERNPROF_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(Site, "place", lambda *_: 1 << 30)
+    monkeypatch.setattr(Site, "place", lambda *_: 1 << 46)
     x = np.ones(1024, np.float32)
     with pytest.raises(InputError, match=r"stopped by SIGSEGV.*nothing|SIGSEGV. Nothing outside"):
         launch(files["cubin"], x, np.ones(1024, np.float32))

@@ -66,7 +66,7 @@ def test_what_must_not_happen_is_noticed(monkeypatch: pytest.MonkeyPatch) -> Non
     """With a translator that lets an index through, the fuzzer reports crashes."""
     from kernprof.sim.site import Site
 
-    monkeypatch.setattr(Site, "place", lambda *_: 1 << 30)
+    monkeypatch.setattr(Site, "place", lambda *_: 1 << 46)
     try:
         tally, bad = fuzzer.fuzz("sm_80", 8, seed=4, batch=2)
     except UnavailableError as error:
